@@ -1,0 +1,30 @@
+"""From a URL to a storage: the one place that knows which stores there are."""
+
+from __future__ import annotations
+
+from distq.errors import ConfigurationError
+from distq.storage import Storage
+
+
+def connect(url: str) -> Storage:
+    """The storage of a URL; nothing is contacted yet.
+
+    Raises:
+        ConfigurationError: no storage takes such a URL.
+    """
+    match url.partition("://")[0]:
+        case "postgresql" | "postgres":
+            from distq.postgres.storage import PostgresStorage
+
+            return PostgresStorage(url)
+        case "redis" | "rediss" | "unix":
+            from distq.redis.storage import RedisStorage
+
+            return RedisStorage(url)
+        case "memory":
+            from distq.memory import MemoryStorage
+
+            return MemoryStorage()
+    raise ConfigurationError(
+        f"no storage takes the URL {url.partition('@')[2] or url!r}: use postgresql://, redis:// or memory://"
+    )

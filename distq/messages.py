@@ -1,0 +1,51 @@
+"""The wire format: how calls, results and errors become bytes. JSON only, never pickle.
+
+A payload is one line of headers and one line of arguments, `{}\\n{"to":"a@b.c"}`: headers are a JSON
+object of strings, empty when there are none; arguments are a JSON object by parameter name.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json, to_json
+
+
+class RemoteError(NamedTuple):
+    """An error as it travels: the type's name, its message, its traceback as text."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+
+def encode_payload(arguments: bytes) -> bytes:
+    """The payload of a call whose arguments are already JSON."""
+    return b"{}\n" + arguments
+
+
+def arguments_of(payload: bytes) -> bytes:
+    """The arguments' JSON in a payload."""
+    return payload[payload.index(b"\n") + 1 :]
+
+
+def encode_value(value: Any) -> bytes:
+    """JSON of a value; bytes as base64. Raises PydanticSerializationError for what JSON cannot hold."""
+    return to_json(value, bytes_mode="base64")
+
+
+def encode_error(error: RemoteError) -> bytes:
+    """JSON of an error."""
+    return to_json(error._asdict())
+
+
+def decode_error(body: bytes) -> RemoteError:
+    """The inverse of `encode_error`; an empty body is an error of which nothing is known."""
+    return RemoteError(**from_json(body)) if body else RemoteError("Unknown", "no error was recorded")
+
+
+def remote_error(error: BaseException) -> RemoteError:
+    """An exception as it travels."""
+    text = "".join(traceback.format_exception(error))
+    return RemoteError(type(error).__qualname__, str(error), text)

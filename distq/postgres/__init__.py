@@ -1,0 +1,1 @@
+"""The PostgreSQL storage: SQL in `queries/`, schema in `migrations/`."""

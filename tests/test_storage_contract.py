@@ -1,0 +1,516 @@
+"""The contract of `distq/storage.py`, run on every storage."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from distq.connect import connect
+from distq.errors import JobNotFound
+from distq.job import CRASH_BUDGET, JobState, Lease, NewJob, Outcome, OutcomeKind, new_ids
+from distq.messages import decode_error
+from distq.storage import Storage
+from tests.helpers import eventually
+
+QUEUE = "mail"
+GRACE = 1000.0
+
+
+@pytest.fixture(params=["memory", "postgres", "redis"])
+def url(request: pytest.FixtureRequest) -> str:
+    name = f"t{uuid.uuid4().hex[:12]}"
+    if request.param == "postgres":
+        return f"{request.getfixturevalue('postgres_url')}?schema={name}"
+    if request.param == "redis":
+        return f"{request.getfixturevalue('redis_url')}?prefix={name}"
+    return "memory://"
+
+
+@pytest.fixture
+def storage(url: str) -> Iterator[Storage]:
+    storage = connect(url)
+    storage.migrate()
+    storage.run(storage.tick(QUEUE, limit=1, grace=GRACE))
+    yield storage
+    storage.close()
+
+
+@pytest.fixture
+def wakeup() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.close(reader)
+    os.close(writer)
+
+
+def make(count: int = 1, *, queue: str = QUEUE, delay: float = 0.0, payload: bytes = b"{}\n{}") -> list[NewJob]:
+    return [NewJob(job_id, queue, "app.task", payload, delay) for job_id in new_ids(queue, count)]
+
+
+def add(storage: Storage, count: int = 1, **options: object) -> list[str]:
+    jobs = make(count, **options)  # pyright: ignore[reportArgumentType]
+    storage.run(storage.enqueue(jobs))
+    return [job.id for job in jobs]
+
+
+def take(
+    storage: Storage, limit: int = 100, *, worker: str = "w1", ttl: float = 60, alone: bool = False
+) -> list[Lease]:
+    return storage.run(storage.lease(QUEUE, worker=worker, limit=limit, ttl=ttl, alone=alone))
+
+
+def settle(
+    storage: Storage, leases: list[Lease], kind: OutcomeKind, *, body: bytes = b"", delay: float = 0, keep: float = 60
+) -> set[str]:
+    outcomes = [Outcome(lease.id, lease.token, kind, body, delay) for lease in leases]
+    return storage.run(storage.settle(outcomes, keep=keep))
+
+
+def state(storage: Storage, job_id: str) -> JobState:
+    record = storage.run(storage.get(job_id))
+    assert record is not None
+    return record.state
+
+
+def tick_until(storage: Storage, done: Callable[[], bool], *, grace: float = GRACE) -> None:
+    def step() -> bool:
+        storage.run(storage.tick(QUEUE, limit=100, grace=grace))
+        return done()
+
+    eventually(step)
+
+
+def expire(storage: Storage, leases: list[Lease]) -> None:
+    """Let leases end now, and wait until the storage has taken them away."""
+    storage.run(storage.extend(leases, ttl=0.001))
+    tick_until(storage, lambda: all(state(storage, lease.id) is not JobState.LEASED for lease in leases))
+
+
+# -- enqueue -------------------------------------------------------------------------------------
+
+
+def test_enqueue_then_lease_gives_what_was_sent(storage: Storage) -> None:
+    payload = bytes(range(256))
+    (job_id,) = add(storage, payload=payload)
+    (lease,) = take(storage)
+    assert (lease.id, lease.task, lease.payload) == (job_id, "app.task", payload)
+    assert (lease.tries, lease.crashes) == (0, 0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 500, 2500])
+def test_a_batch_keeps_its_order(storage: Storage, count: int) -> None:
+    ids = add(storage, count)
+    taken: list[str] = []
+    while leases := take(storage, 500):
+        taken += [lease.id for lease in leases]
+    assert taken == ids
+
+
+def test_batches_are_leased_in_the_order_of_arrival(storage: Storage) -> None:
+    ids = [job_id for _ in range(5) for job_id in add(storage, 3)]
+    assert [lease.id for lease in take(storage)] == ids
+
+
+def test_an_enqueue_repeated_adds_nothing(storage: Storage) -> None:
+    jobs = make(3)
+    first = storage.run(storage.enqueue(jobs))
+    again = storage.run(storage.enqueue(jobs))
+    assert [entry.created for entry in first] == [True] * 3
+    assert [entry.created for entry in again] == [False] * 3
+    assert len(take(storage)) == 3
+
+
+def test_an_enqueue_repeated_after_the_end_adds_nothing(storage: Storage) -> None:
+    jobs = make(1)
+    storage.run(storage.enqueue(jobs))
+    settle(storage, take(storage), OutcomeKind.DONE, body=b"1")
+    assert storage.run(storage.enqueue(jobs))[0].created is False
+    assert take(storage) == []
+
+
+def test_one_id_twice_in_a_call_is_one_job(storage: Storage) -> None:
+    storage.run(storage.enqueue(make(1) * 2))
+    assert len(take(storage)) == 1
+
+
+def test_an_empty_enqueue_is_nothing(storage: Storage) -> None:
+    assert storage.run(storage.enqueue([])) == []
+
+
+def test_one_call_may_serve_several_queues(storage: Storage) -> None:
+    storage.run(storage.enqueue([*make(2), *make(1, queue="other"), *make(1)]))
+    assert storage.run(storage.counts(QUEUE))[JobState.READY] == 3
+    assert storage.run(storage.counts("other"))[JobState.READY] == 1
+
+
+def test_operations_run_in_an_event_loop(storage: Storage) -> None:
+    async def enqueue_and_lease() -> list[Lease]:
+        await storage.arun(storage.enqueue(make(2)))
+        leases = await storage.arun(storage.lease(QUEUE, worker="w", limit=9, ttl=60, alone=False))
+        await storage.aclose()
+        return leases
+
+    assert len(asyncio.run(enqueue_and_lease())) == 2
+
+
+# -- lease, extend, settle: the fence ---------------------------------------------------------------
+
+
+def test_a_leased_job_is_not_given_to_another(storage: Storage) -> None:
+    add(storage, 10)
+    mine, theirs = take(storage, 6), take(storage, 6, worker="w2")
+    assert (len(mine), len(theirs)) == (6, 4)
+    assert {lease.id for lease in mine}.isdisjoint(lease.id for lease in theirs)
+
+
+def test_racing_workers_share_without_overlap(storage: Storage) -> None:
+    ids = add(storage, 300)
+    taken: list[str] = []
+
+    def work(name: str) -> None:
+        while leases := take(storage, 7, worker=name):
+            taken.extend(lease.id for lease in leases)
+
+    threads = [threading.Thread(target=work, args=(f"w{n}",)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken) == sorted(ids)
+
+
+def test_each_lease_has_a_new_token(storage: Storage) -> None:
+    add(storage)
+    first = take(storage)
+    settle(storage, first, OutcomeKind.RELEASE)
+    assert take(storage)[0].token != first[0].token
+
+
+@pytest.mark.parametrize("kind", OutcomeKind)
+def test_a_stale_settle_changes_nothing(storage: Storage, kind: OutcomeKind) -> None:
+    (job_id,) = add(storage)
+    frozen = take(storage)
+    expire(storage, frozen)
+    (current,) = take(storage, worker="w2", alone=True)
+    assert settle(storage, frozen, kind, body=b'"stale"') == set()
+    assert state(storage, job_id) is JobState.LEASED
+    assert settle(storage, [current], OutcomeKind.DONE, body=b'"fresh"') == {job_id}
+    record = storage.run(storage.get(job_id))
+    assert record is not None
+    assert record.body == b'"fresh"'
+
+
+def test_a_stale_extend_changes_nothing(storage: Storage) -> None:
+    (job_id,) = add(storage)
+    frozen = take(storage)
+    expire(storage, frozen)
+    current = take(storage, worker="w2", alone=True)
+    assert storage.run(storage.extend(frozen, ttl=0.001)) == set()
+    assert storage.run(storage.extend(current, ttl=60)) == {job_id}
+
+
+def test_only_what_is_ours_is_settled_in_a_mixed_batch(storage: Storage) -> None:
+    ids = add(storage, 4)
+    leases = take(storage)
+    expire(storage, leases[:1])
+    assert settle(storage, leases, OutcomeKind.DONE, body=b"1") == set(ids[1:])
+
+
+def test_settling_twice_counts_once(storage: Storage) -> None:
+    add(storage)
+    leases = take(storage)
+    assert settle(storage, leases * 2, OutcomeKind.DONE, body=b"1") == {leases[0].id}
+    assert settle(storage, leases, OutcomeKind.DONE, body=b"1") == set()
+
+
+def test_one_settle_may_carry_every_kind(storage: Storage) -> None:
+    add(storage, len(OutcomeKind))
+    leases = take(storage)
+    outcomes = [
+        Outcome(lease.id, lease.token, kind, b'{"e":1}', 0.0)
+        for lease, kind in zip(leases, OutcomeKind, strict=True)
+    ]
+    assert storage.run(storage.settle(outcomes, keep=60)) == {lease.id for lease in leases}
+    states = {kind: state(storage, lease.id) for lease, kind in zip(leases, OutcomeKind, strict=True)}
+    assert states == {
+        OutcomeKind.DONE: JobState.DONE,
+        OutcomeKind.DEAD: JobState.DEAD,
+        OutcomeKind.RETRY: JobState.READY,
+        OutcomeKind.SNOOZE: JobState.READY,
+        OutcomeKind.RELEASE: JobState.READY,
+    }
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 500, 2500])
+def test_batches_of_any_size_are_settled(storage: Storage, count: int) -> None:
+    ids = add(storage, count)
+    leases: list[Lease] = []
+    while more := take(storage, 500):
+        leases += more
+    assert settle(storage, leases, OutcomeKind.DONE, body=b"1") == set(ids)
+    assert storage.run(storage.counts(QUEUE)).get(JobState.DONE) == count
+
+
+# -- retry, snooze, release --------------------------------------------------------------------------
+
+
+def test_retry_costs_a_try_and_keeps_the_error(storage: Storage) -> None:
+    (job_id,) = add(storage)
+    settle(storage, take(storage), OutcomeKind.RETRY, body=b'{"type":"E"}')
+    record = storage.run(storage.get(job_id))
+    assert record is not None
+    assert (record.state, record.tries, record.body) == (JobState.READY, 1, b'{"type":"E"}')
+    assert take(storage)[0].tries == 1
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.SNOOZE, OutcomeKind.RELEASE])
+def test_snooze_and_release_cost_no_try(storage: Storage, kind: OutcomeKind) -> None:
+    add(storage)
+    settle(storage, take(storage), kind)
+    (lease,) = take(storage)
+    assert (lease.tries, lease.crashes) == (0, 0)
+
+
+def test_released_jobs_return_to_the_front_in_order(storage: Storage) -> None:
+    ids = add(storage, 5)
+    settle(storage, take(storage, 3), OutcomeKind.RELEASE)
+    assert [lease.id for lease in take(storage)] == ids
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.RETRY, OutcomeKind.SNOOZE])
+def test_a_delayed_return_waits_in_the_storage(storage: Storage, kind: OutcomeKind) -> None:
+    (job_id,) = add(storage)
+    settle(storage, take(storage), kind, delay=0.05)
+    assert state(storage, job_id) is JobState.SCHEDULED
+    assert take(storage) == []
+    tick_until(storage, lambda: state(storage, job_id) is JobState.READY)
+
+
+# -- delays --------------------------------------------------------------------------------------------
+
+
+def test_a_delayed_job_is_scheduled_then_promoted(storage: Storage) -> None:
+    (job_id,) = add(storage, delay=0.05)
+    assert state(storage, job_id) is JobState.SCHEDULED
+    assert take(storage) == []
+    tick_until(storage, lambda: state(storage, job_id) is JobState.READY)
+    assert [lease.id for lease in take(storage)] == [job_id]
+
+
+def test_a_job_of_tomorrow_is_not_promoted(storage: Storage) -> None:
+    (job_id,) = add(storage, delay=86_400)
+    add(storage, delay=0.01)
+    tick_until(storage, lambda: bool(take(storage)))
+    assert state(storage, job_id) is JobState.SCHEDULED
+
+
+def test_a_tick_promotes_no_more_than_its_limit(storage: Storage) -> None:
+    add(storage, 5, delay=0.001)
+    promoted: list[int] = []
+
+    def step() -> bool:
+        promoted.append(storage.run(storage.tick(QUEUE, limit=2, grace=GRACE)).promoted)
+        return sum(promoted) == 5
+
+    eventually(step)
+    assert max(promoted) == 2
+
+
+# -- crashes -------------------------------------------------------------------------------------------
+
+
+def test_an_expired_lease_is_reclaimed_and_charged(storage: Storage) -> None:
+    (job_id,) = add(storage)
+    expire(storage, take(storage))
+    record = storage.run(storage.get(job_id))
+    assert record is not None
+    assert (record.state, record.tries, record.crashes) == (JobState.READY, 0, 1)
+
+
+def test_an_extended_lease_is_not_reclaimed(storage: Storage) -> None:
+    kept, lost = add(storage, 2)
+    leases = take(storage)
+    storage.run(storage.extend(leases, ttl=0.001))
+    storage.run(storage.extend(leases[:1], ttl=60))
+    tick_until(storage, lambda: state(storage, lost) is JobState.READY)
+    assert state(storage, kept) is JobState.LEASED
+
+
+def test_a_suspect_is_leased_alone_and_only_by_the_idle(storage: Storage) -> None:
+    (suspect,) = add(storage)
+    expire(storage, take(storage))
+    clean = add(storage, 3)
+    assert storage.run(storage.tick(QUEUE, limit=1, grace=GRACE)).suspects == 1
+    assert [lease.id for lease in take(storage, 2)] == clean[:2]
+    (lease,) = take(storage, alone=True)
+    assert (lease.id, lease.crashes) == (suspect, 1)
+    assert [lease.id for lease in take(storage, alone=True)] == clean[2:]
+
+
+def test_the_crash_budget_ends_in_dead_with_the_reason(storage: Storage) -> None:
+    (job_id,) = add(storage)
+    for _ in range(CRASH_BUDGET):
+        expire(storage, take(storage, alone=True))
+    record = storage.run(storage.get(job_id))
+    assert record is not None
+    assert (record.state, record.crashes, record.tries) == (JobState.DEAD, CRASH_BUDGET, 0)
+    assert decode_error(record.body).type == "CrashBudgetSpent"
+    assert take(storage, alone=True) == []
+
+
+def test_forfeit_charges_only_what_had_begun(storage: Storage) -> None:
+    begun, bystander, other = add(storage, 3)
+    take(storage, 2, worker="dead")
+    take(storage, 1, worker="alive")
+    assert storage.run(storage.forfeit(QUEUE, worker="dead", begun={begun})) == 2
+    charges = {job_id: storage.run(storage.get(job_id)) for job_id in (begun, bystander, other)}
+    assert {key: (r.state, r.crashes) for key, r in charges.items() if r} == {
+        begun: (JobState.READY, 1),
+        bystander: (JobState.READY, 0),
+        other: (JobState.LEASED, 0),
+    }
+
+
+def test_forfeit_spends_the_crash_budget(storage: Storage) -> None:
+    (job_id,) = add(storage)
+    for _ in range(CRASH_BUDGET):
+        take(storage, worker="dead", alone=True)
+        storage.run(storage.forfeit(QUEUE, worker="dead", begun={job_id}))
+    assert state(storage, job_id) is JobState.DEAD
+
+
+def test_a_forfeited_lease_is_fenced_off(storage: Storage) -> None:
+    add(storage)
+    leases = take(storage, worker="dead")
+    storage.run(storage.forfeit(QUEUE, worker="dead", begun=[]))
+    assert settle(storage, leases, OutcomeKind.DONE, body=b"1") == set()
+
+
+def test_after_an_outage_leases_get_a_grace_and_no_charge(storage: Storage) -> None:
+    # A pass comes at most every 0.25 s, so with this grace each one follows a gap that counts as an outage.
+    grace = 0.4
+    (job_id,) = add(storage)
+    leases = take(storage)
+    storage.run(storage.extend(leases, ttl=0.001))
+    add(storage, delay=0.001)
+    eventually(lambda: storage.run(storage.tick(QUEUE, limit=10, grace=grace)).promoted == 1)
+    record = storage.run(storage.get(job_id))
+    assert record is not None
+    assert (record.state, record.crashes) == (JobState.LEASED, 0)
+    assert settle(storage, leases, OutcomeKind.DONE, body=b"1") == {job_id}
+
+
+# -- results -------------------------------------------------------------------------------------------
+
+
+def test_a_result_is_kept(storage: Storage) -> None:
+    (job_id,) = add(storage)
+    settle(storage, take(storage), OutcomeKind.DONE, body=b'{"a":1}')
+    record = storage.run(storage.get(job_id))
+    assert record is not None
+    assert (record.task, record.state, record.body) == ("app.task", JobState.DONE, b'{"a":1}')
+
+
+def test_a_result_expires_and_is_pruned(storage: Storage) -> None:
+    (job_id,) = add(storage)
+    settle(storage, take(storage), OutcomeKind.DONE, body=b"1", keep=0.05)
+    eventually(lambda: storage.run(storage.get(job_id)) is None)
+    pruned: list[int] = []
+
+    def step() -> bool:
+        pruned.append(storage.run(storage.tick(QUEUE, limit=100, grace=GRACE)).pruned)
+        return sum(pruned) == 1
+
+    eventually(step)
+    assert storage.run(storage.counts(QUEUE)).get(JobState.DONE, 0) == 0
+
+
+def test_a_dead_job_is_kept_with_its_error(storage: Storage) -> None:
+    (job_id,) = add(storage)
+    settle(storage, take(storage), OutcomeKind.DEAD, body=b'{"type":"E"}', keep=0.001)
+    storage.run(storage.tick(QUEUE, limit=100, grace=GRACE))
+    record = storage.run(storage.get(job_id))
+    assert record is not None
+    assert (record.state, record.body) == (JobState.DEAD, b'{"type":"E"}')
+
+
+def test_an_unknown_job_is_none_and_a_foreign_id_is_refused(storage: Storage) -> None:
+    assert storage.run(storage.get(new_ids(QUEUE, 1)[0])) is None
+    with pytest.raises(JobNotFound):
+        storage.get("no such id")
+
+
+def test_counts_tell_each_state(storage: Storage) -> None:
+    add(storage, 6)
+    add(storage, 1, delay=60)
+    settle(storage, take(storage, 1), OutcomeKind.DONE, body=b"1")
+    settle(storage, take(storage, 1), OutcomeKind.DEAD, body=b"{}")
+    take(storage, 1)
+    counts = {key: n for key, n in storage.run(storage.counts(QUEUE)).items() if n}
+    assert counts == {
+        JobState.READY: 3,
+        JobState.SCHEDULED: 1,
+        JobState.LEASED: 1,
+        JobState.DONE: 1,
+        JobState.DEAD: 1,
+    }
+
+
+# -- wake-ups ------------------------------------------------------------------------------------------
+
+
+def waiting(storage: Storage, reader: int) -> threading.Thread:
+    thread = threading.Thread(
+        target=lambda: storage.wait([QUEUE], timeout=60, wakeup=reader), daemon=True
+    )
+    thread.start()
+    return thread
+
+
+def ended(thread: threading.Thread) -> bool:
+    thread.join(0.05)
+    return not thread.is_alive()
+
+
+def test_a_waiting_worker_is_woken_by_an_enqueue(storage: Storage, wakeup: tuple[int, int]) -> None:
+    thread = waiting(storage, wakeup[0])
+    eventually(lambda: add(storage) and take(storage) and ended(thread))
+
+
+def test_a_waiting_worker_is_woken_by_its_own_process(storage: Storage, wakeup: tuple[int, int]) -> None:
+    thread = waiting(storage, wakeup[0])
+    os.write(wakeup[1], b"!")
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_a_wait_ends_by_itself(storage: Storage, wakeup: tuple[int, int]) -> None:
+    storage.wait([QUEUE], timeout=0.01, wakeup=wakeup[0])
+
+
+def test_a_job_of_another_queue_is_not_leased_here(storage: Storage) -> None:
+    add(storage, queue="other")
+    assert take(storage) == []
+
+
+def test_migrating_twice_and_by_two_at_once_is_safe(storage: Storage, url: str) -> None:
+    errors: list[Exception] = []
+
+    def migrate() -> None:
+        try:
+            connect(url).migrate()
+        except Exception as error:  # noqa: BLE001
+            errors.append(error)
+
+    threads = [threading.Thread(target=migrate) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert "nothing to" in storage.migrate()[0]
