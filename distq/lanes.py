@@ -1,0 +1,149 @@
+"""Lanes run leased jobs inside a worker process: threads for sync tasks, an event loop for async ones.
+
+A lane is fed with batches, holds what has not begun in its inbox, and hands every outcome to `done`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import NamedTuple
+
+from distq import execution
+from distq.app import DistQ
+from distq.job import Lease, Outcome, OutcomeKind
+from distq.slots import Slots
+
+
+class Context(NamedTuple):
+    """What the lanes of a worker process share."""
+
+    app: DistQ
+    slots: Slots
+    done: Callable[[Outcome, float], None]
+    """Called with each outcome and the seconds that the job ran."""
+    fresh_until: Callable[[], float]
+    """Until when, on the monotonic clock, the leases held are surely ours."""
+
+    def stale(self, lease: Lease, now: float) -> bool:
+        """Whether the lease may be lost, as after a freeze; then it is given back instead of run."""
+        if now <= self.fresh_until():
+            return False
+        self.done(Outcome(lease.id, lease.token, OutcomeKind.RELEASE), 0.0)
+        return True
+
+
+class ThreadLane:
+    """Runs sync jobs one after another in each thread that calls `serve`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._inbox: SimpleQueue[Lease | None] = SimpleQueue()
+
+    def feed(self, leases: Sequence[Lease]) -> None:
+        """Take jobs to run."""
+        for lease in leases:
+            self._inbox.put(lease)
+
+    def waiting(self) -> int:
+        """How many jobs have not begun."""
+        return self._inbox.qsize()
+
+    def recall(self) -> list[Lease]:
+        """Take back what has not begun."""
+        recalled: list[Lease] = []
+        while True:
+            try:
+                lease = self._inbox.get_nowait()
+            except Empty:
+                return recalled
+            if lease is not None:
+                recalled.append(lease)
+
+    def serve(self) -> None:
+        """Run jobs in the calling thread until `stop`."""
+        get, clock = self._inbox.get, time.monotonic
+        app, slots, done, _ = self._context
+        while (lease := get()) is not None:
+            started = clock()
+            if self._context.stale(lease, started):
+                continue
+            place = slots.begin(lease.id)
+            outcome = execution.run(app, lease)
+            slots.end(place)
+            done(outcome, clock() - started)
+
+    def stop(self, threads: int) -> None:
+        """Let that many `serve` calls return when the inbox is empty."""
+        for _ in range(threads):
+            self._inbox.put(None)
+
+
+class LoopLane:
+    """Runs up to `concurrency` async jobs at once on one event loop in a thread of its own."""
+
+    def __init__(self, context: Context, concurrency: int) -> None:
+        self._context = context
+        self._concurrency = concurrency
+        self._inbox: list[Lease] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self._lock = threading.Lock()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="distq-loop", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+        for task in self._running:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*self._running))
+        self._loop.run_until_complete(self._context.app.aclose())
+        self._loop.close()
+
+    def feed(self, leases: Sequence[Lease]) -> None:
+        """Take jobs to run."""
+        with self._lock:
+            self._inbox.extend(leases)
+        self._loop.call_soon_threadsafe(self._begin)
+
+    def waiting(self) -> int:
+        """How many jobs have not begun."""
+        return len(self._inbox)
+
+    def recall(self) -> list[Lease]:
+        """Take back what has not begun."""
+        with self._lock:
+            recalled, self._inbox = self._inbox, []
+        return recalled
+
+    def _begin(self) -> None:
+        with self._lock:
+            room = self._concurrency - len(self._running)
+            batch, self._inbox = self._inbox[:room], self._inbox[room:]
+        for lease in batch:
+            task = self._loop.create_task(self._run(lease))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    async def _run(self, lease: Lease) -> None:
+        app, slots, done, _ = self._context
+        started = time.monotonic()
+        if self._context.stale(lease, started):
+            return
+        place = slots.begin(lease.id)
+        outcome = await execution.arun(app, lease)
+        slots.end(place)
+        done(outcome, time.monotonic() - started)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._begin()
+
+    def stop(self) -> None:
+        """End the loop; what still runs is cancelled."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)

@@ -1,0 +1,59 @@
+"""The life of one worker process, started by the pool: `python -m distq.process SETTINGS`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from distq import telemetry
+from distq.locate import load_app
+from distq.slots import Slots
+from distq.worker import Settings, Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Birth:
+    """What a worker process must know: who it is, and the descriptors it shares with its pool."""
+
+    app: str
+    name: str
+    settings: Settings
+    slots: int
+    lifeline: int
+
+    def encode(self) -> str:
+        """As one command-line argument."""
+        return TypeAdapter(Birth).dump_json(self).decode()
+
+    @staticmethod
+    def decode(text: str) -> Birth:
+        """The inverse of `encode`."""
+        return TypeAdapter(Birth).validate_json(text)
+
+
+def main() -> None:
+    """Run a worker until it is told to stop, or until its pool is gone."""
+    birth = Birth.decode(sys.argv[1])
+    telemetry.show_on_console()
+    threading.Thread(target=_follow, args=(birth.lifeline,), daemon=True).start()
+    slots = Slots(birth.slots, slot_count(birth.settings))
+    Worker(load_app(birth.app), birth.name, birth.settings, slots).run()
+
+
+def slot_count(settings: Settings) -> int:
+    """Jobs that may run at once: each lane has its own."""
+    return 2 * settings.concurrency
+
+
+def _follow(lifeline: int) -> None:
+    os.read(lifeline, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""A function's signature as a codec: arguments to JSON when enqueued, back to arguments in the worker.
+
+Pydantic validates on both sides, from the annotations.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic.experimental.arguments_schema import generate_arguments_schema
+from pydantic_core import ArgsKwargs, PydanticSerializationError, SchemaError, SchemaValidator, from_json
+
+from distq.errors import ConfigurationError, InvalidArguments
+from distq.messages import arguments_of, encode_payload, encode_value
+
+_CONFIG = ConfigDict(arbitrary_types_allowed=False, val_json_bytes="base64", ser_json_bytes="base64")
+
+
+class Signature:
+    """Encodes and decodes the calls of one function. Annotations are resolved on first use."""
+
+    def __init__(self, task: str, function: Callable[..., Any]) -> None:
+        self._task = task
+        self._function = function
+        parameters = inspect.signature(function).parameters.values()
+        self._positional = [
+            p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        ]
+        self._rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
+        self._named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        self._extra = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), "")
+
+    @cached_property
+    def _validator(self) -> SchemaValidator:
+        try:
+            return SchemaValidator(generate_arguments_schema(self._function, config=_CONFIG))
+        except (PydanticUserError, SchemaError, NameError) as error:
+            reason = error.message if isinstance(error, PydanticUserError) else str(error).splitlines()[-1]
+            raise ConfigurationError(
+                f"task {self._task!r} cannot be enqueued: {reason.splitlines()[0].strip()}"
+            ) from error
+
+    @cached_property
+    def _result(self) -> TypeAdapter[Any]:
+        hint = inspect.get_annotations(self._function, eval_str=True).get("return", Any)
+        return TypeAdapter(hint, config=None if _has_own_config(hint) else _CONFIG)
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        """The payload of a call. Raises InvalidArguments."""
+        try:
+            positional, named = self._validator.validate_python(ArgsKwargs(args, dict(kwargs)))
+            return encode_payload(encode_value(self._by_name(positional, named)))
+        except (ValidationError, PydanticSerializationError) as error:
+            raise InvalidArguments(self._task, self._problems(error)) from error
+
+    def _by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        values: dict[str, Any] = dict(zip(self._positional, args, strict=False))
+        if self._rest:
+            values[self._rest] = args[len(self._positional) :]
+        if self._extra:
+            values[self._extra] = {key: value for key, value in kwargs.items() if key not in self._named}
+        values.update({key: value for key, value in kwargs.items() if key in self._named})
+        return values
+
+    def decode(self, payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments of a payload. Raises InvalidArguments."""
+        try:
+            return self._validator.validate_json(arguments_of(payload))
+        except (ValidationError, ValueError) as error:
+            raise InvalidArguments(self._task, self._problems(error)) from error
+
+    def _problems(self, error: Exception) -> str:
+        if not isinstance(error, ValidationError):
+            return " ".join(str(error).split())
+        problems = error.errors(include_url=False, include_context=False, include_input=False)
+        return "; ".join(f"{self._place(problem['loc'])}: {problem['msg']}" for problem in problems)
+
+    def _place(self, location: tuple[int | str, ...]) -> str:
+        first, *deeper = location or ("call",)
+        if isinstance(first, int) and first < len(self._positional):
+            first = self._positional[first]
+        return ".".join(map(str, [first, *deeper]))
+
+    def decode_result(self, body: bytes) -> Any:
+        """A result, as the type that the function's return annotation names."""
+        return self._result.validate_json(body) if body else from_json(b"null")
+
+
+def _has_own_config(hint: Any) -> bool:
+    try:
+        TypeAdapter(hint, config=_CONFIG)
+    except PydanticUserError:
+        return True
+    return False
