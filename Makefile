@@ -1,0 +1,43 @@
+# One command each: `make help` lists them. GNU make 3.81 (macOS) will do.
+
+JOBS ?= 10000
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help bench test check fmt clean rabbitmq
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' Makefile
+
+bench: .venv/.bench rabbitmq ## Set up and compare the contenders: JOBS=10000 ARGS="--adapters distq-redis,celery-redis"
+	@.venv/bin/python -m scenarios.run --jobs $(JOBS) $(ARGS)
+
+test: .venv/.dev rabbitmq ## Set up and run the tests: ARGS="-k servers"
+	@.venv/bin/python -m pytest $(ARGS)
+
+check: .venv/.dev ## Lint, formatting, types, who imports whom
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+	@.venv/bin/pyright
+	@.venv/bin/lint-imports
+
+fmt: .venv/.dev ## Format the code and sort its imports
+	@.venv/bin/ruff check --fix-only --quiet
+	@.venv/bin/ruff format
+
+clean: ## Remove the virtual environment and all caches; results stay
+	@rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+rabbitmq:
+	@sh .ci/install-rabbitmq.sh
+
+# A stamp is made last: whatever is interrupted is done again, on top of what is there.
+.venv/.bench: pyproject.toml
+	@sh .ci/install-package.sh bench
+	@touch $@
+
+.venv/.dev: pyproject.toml
+	@sh .ci/install-package.sh dev
+	@touch .venv/.bench $@ # dev includes bench

@@ -1,0 +1,36 @@
+"""The starting gate: every worker process waits in its first job until all are there, or 5 s.
+
+So the difference between the start-up of processes is not measured. A process announces itself by a
+file; the harness counts the same files to know that the pool is ready.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+PATIENCE_S = 5.0
+_POLL_S = 0.002
+
+
+class Gate:
+    """The gate of one cell, in a directory that all its processes share."""
+
+    def __init__(self, directory: Path, processes: int) -> None:
+        self._directory, self._processes = directory, processes
+
+    def arrived(self) -> int:
+        """How many worker processes have reached their first job."""
+        return len(os.listdir(self._directory))
+
+    def is_open(self) -> bool:
+        """Whether every worker process has reached its first job."""
+        return self.arrived() >= self._processes
+
+    def pass_through(self) -> None:
+        """Announce this process and wait."""
+        (self._directory / str(os.getpid())).touch()
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.is_open() and time.monotonic() < deadline:
+            time.sleep(_POLL_S)

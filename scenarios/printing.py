@@ -1,0 +1,147 @@
+"""The table of a run on the terminal and in Markdown: the same columns, two renderings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from scenarios.statistics import BASELINE, PERCENTILES
+from scenarios.tables import COUNTS, describe, groups
+
+NARROW = 146
+"""Below this many columns a range goes under its median, the finish under the start, broker under worker."""
+NARROWEST = 120
+TIMES = "\N{MULTIPLICATION SIGN}"
+TO = "\N{EN DASH}"
+
+_LEGEND = (
+    f"Medians over blocks, (smallest{TO}largest). Start and finish in ms from the intended moment; "
+    "∞: that share never got there. CPU-s per 1,000 finished jobs."
+)
+_COUNT_HEADS = {"duplicated": "dup", "unexpected": "unexp", "censored": "cens", "negative_latencies": "neg"}
+
+Row = dict[Any, Any]
+"""A row of `tables.contenders`, by column."""
+
+
+def number(value: float) -> str:
+    """At least three significant digits: `12,345`, `24.1`, `0.045`; `--` for no number, `∞` for never."""
+    if pd.isna(value):
+        return "--"
+    if np.isinf(value):
+        return "∞"
+    if value == 0 or abs(value) >= 99.95:
+        return f"{value:,.0f}"
+    decimals = 1 if abs(value) >= 9.995 else 2 if abs(value) >= 0.9995 else 3
+    return f"{value:.{decimals}f}"
+
+
+def print_table(table: pd.DataFrame, console: Console) -> None:
+    """Print the rows of `tables.contenders`, one table a setting; never narrower than `NARROWEST` columns."""
+    if console.width < NARROWEST:
+        console = Console(file=console.file, width=NARROWEST, force_terminal=console.is_terminal)
+    columns = _columns(table, narrow=console.width < NARROW)
+    for settings, rows in groups(table):
+        grid = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+        for column in columns:
+            grid.add_column(column.head, justify=column.justify, no_wrap=True)
+        for row in rows.to_dict("records"):
+            grid.add_row(*(Text(column.show(row)) for column in columns), style=_style(row))
+        for line in (Text(_title(settings, rows), style="bold"), grid, *map(Text, _reasons(rows)), ""):
+            console.print(line)
+    console.print(Text(_LEGEND, style="dim"))
+
+
+def markdown_table(table: pd.DataFrame) -> str:
+    """The rows of `tables.contenders` as Markdown, one table a setting under a bold line."""
+    columns = _columns(table, narrow=False)
+    parts: list[str] = []
+    for settings, rows in groups(table):
+        heads = [column.head.replace("\n", " ") for column in columns]
+        rules = [":--" if column.justify == "left" else "--:" for column in columns]
+        cells = [[column.show(row) for column in columns] for row in rows.to_dict("records")]
+        parts.append(f"**{_title(settings, rows)}**")
+        parts.append("\n".join(f"| {' | '.join(line)} |" for line in (heads, rules, *cells)))
+        if reasons := _reasons(rows):
+            parts.append("\n".join(f"- {reason}" for reason in reasons))
+    return "\n\n".join([*parts, _LEGEND]) + "\n"
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A printed column: its head, and what it shows of a row."""
+
+    head: str
+    show: Callable[[Row], str]
+    justify: Literal["left", "right"] = "right"
+
+
+def _columns(table: pd.DataFrame, *, narrow: bool) -> list[_Column]:
+    """In print order. A kind of miscount that nobody had is left out, but never lost or duplicated."""
+    counts = [name for name in COUNTS if name in ("lost", "duplicated") or (table.loc[:, name] > 0).any()]
+    return [
+        _Column("contender", lambda row: row["contender"], "left"),
+        _ranged("jobs/s", "jobs_per_s", narrow),
+        _ranged(f"{TIMES} {BASELINE}", "ratio", narrow),
+        *_paired([f"p{p}" for p in PERCENTILES], ("start", "finish"), "{name}_{head}_ms", narrow),
+        *(_Column(_COUNT_HEADS.get(name, name), lambda row, name=name: _count(row[name])) for name in counts),
+        *_paired(["CPU-s"], ("worker", "broker"), "{name}_cpu_s_per_1000", narrow),
+        _Column("peak\nMB", lambda row: number(row["peak_rss_mb"])),
+        _Column("status", lambda row: row["status"], "left"),
+    ]
+
+
+def _ranged(head: str, column: str, narrow: bool) -> _Column:
+    """A median and its range: beside it, or where it is narrow under it."""
+
+    def show(row: Row) -> str:
+        middle, low, high = (number(row[f"{column}{end}"]) for end in ("", "_min", "_max"))
+        if low == high:
+            return middle
+        return f"{middle}\n{low}{TO}{high}" if narrow else f"{middle} ({low}{TO}{high})"
+
+    return _Column(head, show)
+
+
+def _paired(heads: Iterable[str], names: tuple[str, str], column: str, narrow: bool) -> list[_Column]:
+    """For each head two named figures: in columns of their own, or where it is narrow in one."""
+
+    def plain(head: str, name: str) -> _Column:
+        key = column.format(head=head, name=name)
+        return _Column(f"{name}\n{head}", lambda row: number(row[key]))
+
+    def stacked(head: str) -> _Column:
+        pair = [plain(head, name) for name in names]
+        return _Column("\n".join([head, *names]), lambda row: "\n".join(figure.show(row) for figure in pair))
+
+    if narrow:
+        return [stacked(head) for head in heads]
+    return [plain(head, name) for name in names for head in heads]
+
+
+def _count(value: float) -> str:
+    return "--" if pd.isna(value) else f"{value:,.0f}"
+
+
+def _title(settings: Row, rows: pd.DataFrame) -> str:
+    return f"{describe(settings)} · {rows['blocks'].max()} blocks"
+
+
+def _reasons(rows: pd.DataFrame) -> list[str]:
+    """A line for each contender that gave a reason: who, what, why."""
+    told = (row for row in rows.to_dict("records") if row["reason"])
+    return [f"{row['contender']}: {row['status']}: {row['reason']}" for row in told]
+
+
+def _style(row: Row) -> str:
+    """Red where jobs were lost or came from nowhere, yellow where a cell is not ok."""
+    if row["lost"] > 0 or row["unexpected"] > 0:
+        return "red"
+    return "" if row["status"] == "ok" else "yellow"

@@ -1,0 +1,194 @@
+"""Numbers from moments: exact quantiles, spread over blocks, ratios to a baseline. Pure functions.
+
+Quantiles are by nearest rank (numpy's `inverted_cdf`): the smallest observed value that at least the
+given share of the observations does not exceed. Nothing is interpolated, so a percentile in a table
+is the latency of a real job; and where that job never got there, the percentile is infinite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+BASELINE = "celery-redis"
+MEASURED = ("ok", "timeout")
+"""Statuses of cells whose rates and latencies count."""
+PERCENTILES = (50, 95, 99)
+PARTS = ("unsent", "sending", "queued", "running")
+SETTINGS = ("scenario", "jobs", "profile", "tier", "workers", "concurrency", "payload_bytes", "work")
+"""Columns that two cells must share to be compared."""
+
+_NS_PER_MS = 1e6
+_FEWEST_BLOCKS = 3
+_PARTED = ["intended_ns", "sent_ns", "started_ns", "finished_ns"]
+
+
+class Spread(NamedTuple):
+    """Median, smallest and largest over blocks; NaN each where no block has a value."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Interval(NamedTuple):
+    """Ends of a bootstrap interval, and the coverage it may claim (see `interval_coverage`)."""
+
+    low: float
+    high: float
+    coverage: float
+
+
+def quantiles(values: ArrayLike, percentiles: Sequence[int] = PERCENTILES) -> Floats:
+    """Nearest-rank percentiles in the unit of `values`, shape `(len(percentiles),)`; NaN without values.
+
+    Args:
+        values: one number an observation; infinite ones count, NaN must not occur.
+        percentiles: whole numbers from 1 to 100.
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    if not ordered.size:
+        return np.full(len(percentiles), np.nan)
+    ranks = [-(-ordered.size * percentile // 100) for percentile in percentiles]
+    return ordered[np.array(ranks) - 1]
+
+
+def latencies_ms(jobs: pd.DataFrame, moment: str) -> Floats:
+    """Milliseconds from each submitted job's `intended_ns` to `moment`, unordered.
+
+    Infinite for a job that never got there. A job that finished while its contender does not show
+    the moment is left out, as is a job that nobody submitted (it has no `intended_ns`).
+
+    Args:
+        jobs: rows of jobs.csv.gz.
+        moment: `started_ns`, `finished_ns` or another column of moments.
+    """
+    submitted = jobs.dropna(subset=["intended_ns"])
+    reached, finished = submitted.loc[:, moment], submitted.loc[:, "finished_ns"]
+    waited = (reached - submitted.loc[:, "intended_ns"]).to_numpy(dtype=np.float64, na_value=np.nan)
+    waited[(reached.isna() & finished.isna()).to_numpy()] = np.inf
+    return waited[~np.isnan(waited)] / _NS_PER_MS
+
+
+def cell_latencies(jobs: pd.DataFrame) -> dict[str, float]:
+    """A cell's latency columns of summary.csv: `start_p50_ms` … `finish_p99_ms`, `negative_latencies`.
+
+    Args:
+        jobs: the cell's rows of jobs.csv.gz.
+    """
+    columns: dict[str, float] = {}
+    for name, moment in (("start", "started_ns"), ("finish", "finished_ns")):
+        values = quantiles(latencies_ms(jobs, moment))
+        columns |= {f"{name}_p{p}_ms": float(value) for p, value in zip(PERCENTILES, values, strict=True)}
+    return columns | {"negative_latencies": negative_latencies(jobs)}
+
+
+def negative_latencies(jobs: pd.DataFrame) -> int:
+    """How many jobs have a moment before one that must precede it: intended, sent, started, finished."""
+    negative = np.zeros(len(jobs), dtype=bool)
+    latest = jobs.loc[:, "intended_ns"]
+    for moment in ("sent_ns", "started_ns", "finished_ns"):
+        reached = jobs.loc[:, moment]
+        negative |= (reached < latest).fillna(False).to_numpy(dtype=bool)
+        latest = reached.fillna(latest)
+    return int(negative.sum())
+
+
+def mean_parts(jobs: pd.DataFrame) -> dict[str, float]:
+    """Where the mean time to finish goes, in ms by part; the parts add up. NaN if no job shows them all.
+
+    `unsent`: intended → sent, waiting for the sender. `sending`: sent → accepted, the enqueue call.
+    `queued`: accepted → started. `running`: started → finished. A job that a worker began before its
+    enqueue call returned was never queued: its `sending` ends with the start.
+    """
+    shown = jobs.dropna(subset=_PARTED)
+    if shown.empty:
+        return dict.fromkeys(PARTS, np.nan)
+    intended, sent, started, finished = (shown.loc[:, moment] for moment in _PARTED)
+    accepted = shown.loc[:, "accepted_ns"].fillna(sent)
+    accepted = accepted.where(accepted < started, started)
+    spans = (sent - intended, accepted - sent, started - accepted, finished - started)
+    return {part: float(span.mean()) / _NS_PER_MS for part, span in zip(PARTS, spans, strict=True)}
+
+
+def finish_curve(jobs: pd.DataFrame, origin: str, *, points: int = 250) -> tuple[Floats, Floats]:
+    """When a cell's jobs were finished: milliseconds since the first `origin`, and the share done by then.
+
+    Args:
+        jobs: the cell's rows of jobs.csv.gz.
+        origin: `intended_ns` or another column of moments.
+        points: length of both arrays at most; empty if nothing finished.
+    """
+    submitted = jobs.dropna(subset=["intended_ns"])
+    finished = np.sort(submitted.loc[:, "finished_ns"].dropna().to_numpy(dtype=np.int64))
+    if not finished.size:
+        return np.empty(0), np.empty(0)
+    done = np.unique(np.linspace(1, finished.size, points).round().astype(np.int64))
+    return (finished[done - 1] - int(submitted.loc[:, origin].min())) / _NS_PER_MS, done / len(submitted)
+
+
+def spread(values: Iterable[Any]) -> Spread:
+    """Median, smallest and largest of the values that are not NaN. Infinite values count."""
+    known = _known(values)
+    return Spread(float(np.median(known)), known.min(), known.max()) if known.size else Spread(*(np.nan,) * 3)
+
+
+def block_ratios(summary: pd.DataFrame, baseline: str = BASELINE, column: str = "jobs_per_s") -> pd.Series:
+    """Each cell's `column` over that of the baseline adapter in the same block under the same settings.
+
+    Args:
+        summary: rows of summary.csv.
+
+    Returns:
+        As long as `summary`, with its index; NaN where either cell was not measured or the baseline is 0.
+    """
+    keys = [*SETTINGS, "block"]
+    value = summary.loc[:, column].where(summary.loc[:, "status"].isin(MEASURED))
+    own = summary.loc[:, "adapter"] == baseline
+    bases = value[own].groupby([summary.loc[own, key] for key in keys]).median()
+    base = summary.loc[:, keys].join(bases.rename("base"), on=keys).loc[:, "base"]
+    return value / base.where(base != 0)
+
+
+def bootstrap_interval(
+    ratios: Iterable[Any], *, seed: int, confidence: float = 0.95, resamples: int = 10_000
+) -> Interval | None:
+    """Percentile bootstrap over blocks of the median log-ratio, given back as a ratio.
+
+    Args:
+        ratios: one a block, 0 or more; NaN are left out.
+        seed: of the resampling: same seed and ratios, same interval.
+
+    Returns:
+        None with fewer than 3 blocks.
+    """
+    known = _known(ratios)
+    if known.size < _FEWEST_BLOCKS:
+        return None
+    with np.errstate(divide="ignore"):
+        logs = np.log(known)
+    draws = np.random.default_rng(seed).integers(0, known.size, (resamples, known.size))
+    medians = np.sort(np.median(logs[draws], axis=1))
+    cut = int(resamples * (1 - confidence) / 2)
+    low, high = np.exp(medians[[cut, resamples - 1 - cut]])
+    return Interval(float(low), float(high), interval_coverage(known.size, confidence))
+
+
+def interval_coverage(blocks: int, confidence: float = 0.95) -> float:
+    """The most that an interval within the range of `blocks` values can cover the true median with.
+
+    All blocks fall on one side of the median with probability 2^(1 - blocks), so three blocks give
+    75 % whatever was asked for, and 95 % needs six.
+    """
+    return min(confidence, 1 - 2.0 ** (1 - blocks))
+
+
+def _known(values: Iterable[Any]) -> Floats:
+    numbers = np.fromiter(values, dtype=np.float64)
+    return numbers[~np.isnan(numbers)]

@@ -1,0 +1,157 @@
+"""From a run's summary to one row a contender, and to who leads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from scenarios.statistics import (
+    BASELINE,
+    MEASURED,
+    PARTS,
+    SETTINGS,
+    block_ratios,
+    bootstrap_interval,
+    mean_parts,
+    spread,
+)
+
+LATENCIES = tuple(f"{to}_p{percentile}_ms" for to in ("start", "finish") for percentile in (50, 95, 99))
+COUNTS = ("lost", "duplicated", "unexpected", "censored", "negative_latencies")
+_CEILINGS = ("null", "raw")
+_COSTS = ("worker_cpu_s", "broker_cpu_s")
+_SETTING_WORDS = {
+    "scenario": "{}",
+    "jobs": "{:,} jobs",
+    "profile": "{} profile",
+    "tier": "{} tier",
+    "workers": "workers {}",
+    "concurrency": "concurrency {}",
+    "payload_bytes": "payload {} B",
+    "work": "work {}",
+}
+
+
+def contenders(summary: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
+    """One row a contender under one setting, the fastest first within each; nobody is left out.
+
+    Args:
+        summary: rows of summary.csv.
+
+    Returns:
+        The columns of `SETTINGS`, then `contender`, `blocks`; `jobs_per_s` and `ratio` (to the baseline,
+        by block), each the median over blocks, with `_min` and `_max`; the latency columns of summary.csv,
+        medians; `lost` … `negative_latencies`, sums; `worker_cpu_s_per_1000` and `broker_cpu_s_per_1000`
+        finished jobs, medians; `peak_rss_mb`, the largest; `status` such as "ok" or "timeout (2/3)", and
+        `reason`, empty where the cells gave none. NaN where there is no number.
+    """
+    finished = summary.loc[:, "jobs"] - summary.loc[:, "censored"] - summary.loc[:, "lost"]
+    thousands = finished.where(finished > 0) / 1000
+    per_thousand = {f"{cost}_per_1000": summary.loc[:, cost] / thousands for cost in _COSTS}
+    cells = summary.assign(ratio=block_ratios(summary, baseline), **per_thousand)
+    rows = []
+    for adapter, of_adapter in cells.groupby("adapter"):
+        rows += [s | {"contender": adapter} | _summarised(group) for s, group in groups(of_adapter)]
+    order = [*SETTINGS, "jobs_per_s", "contender"]
+    ascending = [column != "jobs_per_s" for column in order]
+    return pd.DataFrame(rows).sort_values(order, ascending=ascending, ignore_index=True)
+
+
+def _summarised(cells: pd.DataFrame) -> dict[str, Any]:
+    measured = cells.loc[cells.loc[:, "status"].isin(MEASURED)]
+    row: dict[str, Any] = {"blocks": len(cells)}
+    for column in ("jobs_per_s", "ratio"):
+        median, low, high = spread(measured.loc[:, column])
+        row |= {column: median, f"{column}_min": low, f"{column}_max": high}
+    for column in (*LATENCIES, *(f"{cost}_per_1000" for cost in _COSTS)):
+        row[column] = spread(measured.loc[:, column]).median
+    for column in COUNTS:
+        row[column] = cells.loc[:, column].sum(min_count=1)
+    return row | {"peak_rss_mb": spread(measured.loc[:, "peak_rss_mb"]).high} | _outcome(cells)
+
+
+def _outcome(cells: pd.DataFrame) -> dict[str, str]:
+    """`status`: ok, or what went wrong, and in how many blocks if not in all; `reason`: why, once each."""
+    wrong = sorted(Counter(cells.loc[cells.loc[:, "status"] != "ok", "status"]).items())
+    shares = (name if hits == len(cells) else f"{name} ({hits}/{len(cells)})" for name, hits in wrong)
+    reasons = dict.fromkeys(cells.loc[:, "reason"].fillna("").astype(str).str.strip())
+    return {"status": ", ".join(shares) or "ok", "reason": "; ".join(filter(None, reasons))}
+
+
+def family(contender: str) -> str:
+    """What contenders of one make share: the name before the first dash."""
+    return contender.partition("-")[0]
+
+
+def is_ceiling(contender: str) -> bool:
+    """Whether this is no queue but a measure of what the harness or a storage could do at most."""
+    return family(contender) in _CEILINGS
+
+
+def groups(frame: pd.DataFrame) -> Iterator[tuple[dict[Any, Any], pd.DataFrame]]:
+    """Rows by setting: the settings by column name, and the rows that share them, in their order."""
+    for _, rows in frame.groupby(list(SETTINGS), dropna=False):
+        yield rows.iloc[0].loc[list(SETTINGS)].to_dict(), rows
+
+
+def describe(settings: Mapping[Any, Any]) -> str:
+    """`{"jobs": 1000, "tier": "strict"}` as "1,000 jobs · strict tier"."""
+    return " · ".join(_SETTING_WORDS[name].format(value) for name, value in settings.items())
+
+
+def leads(summary: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """By setting, the queue with the most jobs/s against the next: of those ok in every block, nothing lost.
+
+    Returns:
+        The columns of `SETTINGS`, then `leader`, `jobs_per_s`, `second`, `ratio` (leader to second by block,
+        median), `won` of `blocks`; the bootstrap interval of the ratio, `low`, `high`, `coverage`, NaN where
+        there are too few blocks; `decided`: whether it lies above 1. No row for a setting with fewer than
+        two such queues.
+    """
+    rows = []
+    for settings, cells in groups(summary):
+        table = contenders(cells)
+        sound = table.query("status == 'ok' and lost == 0 and unexpected == 0").to_dict("records")
+        queues = [row for row in sound if not is_ceiling(row["contender"])]
+        if len(queues) > 1:
+            first, second = queues[:2]
+            rows.append(settings | _lead(cells, first, second["contender"], seed))
+    return pd.DataFrame(rows)
+
+
+def _lead(cells: pd.DataFrame, first: dict[Any, Any], second: str, seed: int) -> dict[str, Any]:
+    ratios = block_ratios(cells, second).loc[cells.loc[:, "adapter"] == first["contender"]].to_numpy()
+    low, high, coverage = bootstrap_interval(ratios, seed=seed) or (np.nan,) * 3
+    return {
+        "leader": first["contender"],
+        "jobs_per_s": first["jobs_per_s"],
+        "second": second,
+        "ratio": spread(ratios).median,
+        "won": int((ratios > 1).sum()),
+        "blocks": int(np.isfinite(ratios).sum()),
+        "low": low,
+        "high": high,
+        "coverage": coverage,
+        "decided": low > 1,
+    }
+
+
+def parts(summary: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:
+    """Where the mean time to finish goes, by setting and contender, over the finished jobs of all blocks.
+
+    Returns:
+        The columns of `SETTINGS`, then `contender` and `PARTS` (ms; see `statistics.mean_parts`). No row for
+        a contender without measured cells.
+    """
+    by_cell = dict(iter(jobs.groupby("cell")))
+    rows = []
+    for settings, cells in groups(summary.loc[summary.loc[:, "status"].isin(MEASURED)]):
+        for adapter, own in cells.groupby("adapter"):
+            moments = [by_cell[cell] for cell in own.loc[:, "cell"] if cell in by_cell]
+            if moments:
+                rows.append(settings | {"contender": adapter} | mean_parts(pd.concat(moments)))
+    return pd.DataFrame(rows, columns=[*SETTINGS, "contender", *PARTS])
