@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from functools import cached_property
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import AMQPError
 
-from adapters import processes
 from adapters.base import Adapter, AdapterError, Cell, JobSpec, Profile, Promises, Service, Submission
-from adapters.rabbitmq_publisher import WINDOW, ConfirmedPublisher, message
-from adapters.stores import CONNECT_S, PostgresStore, RedisStore, unreachable
+from adapters.rabbitmq_publisher import WINDOW
+from adapters.stores import CONNECT_S, unreachable
 
 # pika logs each error that it also raises.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
