@@ -287,9 +287,10 @@ def _account(
     return rows, counts
 
 
-def _rate(rows: pd.DataFrame, start_ns: int) -> dict[str, float]:
-    seconds = (rows["finished_ns"].max() - start_ns) / 1e9
-    return {"measured_s": float(seconds), "jobs_per_s": float(rows["finished_ns"].count() / seconds)}
+def _rate(rows: pd.DataFrame, start_ns: Any) -> dict[str, float]:
+    finished: Any = rows["finished_ns"]
+    seconds = (finished.max() - start_ns) / 1e9 if finished.count() else float("nan")
+    return {"measured_s": float(seconds), "jobs_per_s": float(finished.count() / seconds)}
 
 
 def _peak(peak: Peak) -> dict[str, float]:

@@ -12,7 +12,7 @@ from scenarios.workload import WARM_UP
 COLUMNS = ["job", "intended_ns", "sent_ns", "accepted_ns", "started_ns", "finished_ns", "settled_ns"]
 
 
-def job_rows(producer: pd.DataFrame, workers: pd.DataFrame, intended_ns: int | None) -> pd.DataFrame:
+def job_rows(producer: pd.DataFrame, workers: Any, intended_ns: int | None) -> pd.DataFrame:
     """One row a job: its moments (first start, first finish), the worker's pid, and how often it started.
 
     Jobs that nobody submitted are rows too, without `sent_ns`. `intended_ns` is the burst's start;
@@ -27,14 +27,14 @@ def job_rows(producer: pd.DataFrame, workers: pd.DataFrame, intended_ns: int | N
         "pid": workers[workers["moment"] == Moment.FINISHED].groupby("job")["pid"].first(),
         "attempt": workers[workers["moment"] == Moment.STARTED].groupby("job").size(),
     }
-    rows = pd.DataFrame(moments).astype("Int64").rename_axis("job").reset_index()
+    rows: Any = pd.DataFrame(moments).astype("Int64").rename_axis("job").reset_index()
     rows["intended_ns"] = rows["sent_ns"] if intended_ns is None else intended_ns
     rows.loc[rows["sent_ns"].isna(), "intended_ns"] = pd.NA
     rows["settled_ns"] = pd.array([pd.NA] * len(rows), dtype="Int64")
     return rows[[*COLUMNS, "pid", "attempt"]].astype("Int64")
 
 
-def _first(records: pd.DataFrame, moment: Moment) -> pd.Series:
+def _first(records: Any, moment: Moment) -> Any:
     return records[records["moment"] == moment].groupby("job")["time_ns"].min()
 
 

@@ -81,8 +81,12 @@ def test_what_a_contender_does_not_show_and_what_nobody_submitted_is_left_out() 
 def test_cell_latencies_are_the_columns_of_the_summary() -> None:
     columns = cell_latencies(jobs(*((0, 0, 0, i * 10**6, i * 2 * 10**6) for i in range(1, 101))))
     assert columns == {
-        **{"start_p50_ms": 50, "start_p95_ms": 95, "start_p99_ms": 99},
-        **{"finish_p50_ms": 100, "finish_p95_ms": 190, "finish_p99_ms": 198},
+        "start_p50_ms": 50,
+        "start_p95_ms": 95,
+        "start_p99_ms": 99,
+        "finish_p50_ms": 100,
+        "finish_p95_ms": 190,
+        "finish_p99_ms": 198,
         "negative_latencies": 0,
     }
 

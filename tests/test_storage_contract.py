@@ -48,7 +48,9 @@ def wakeup() -> Iterator[tuple[int, int]]:
     os.close(writer)
 
 
-def make(count: int = 1, *, queue: str = QUEUE, delay: float = 0.0, payload: bytes = b"{}\n{}") -> list[NewJob]:
+def make(
+    count: int = 1, *, queue: str = QUEUE, delay: float = 0.0, payload: bytes = b"{}\n{}"
+) -> list[NewJob]:
     return [NewJob(job_id, queue, "app.task", payload, delay) for job_id in new_ids(queue, count)]
 
 
@@ -65,7 +67,13 @@ def take(
 
 
 def settle(
-    storage: Storage, leases: list[Lease], kind: OutcomeKind, *, body: bytes = b"", delay: float = 0, keep: float = 60
+    storage: Storage,
+    leases: list[Lease],
+    kind: OutcomeKind,
+    *,
+    body: bytes = b"",
+    delay: float = 0,
+    keep: float = 60,
 ) -> set[str]:
     outcomes = [Outcome(lease.id, lease.token, kind, body, delay) for lease in leases]
     return storage.run(storage.settle(outcomes, keep=keep))
@@ -465,9 +473,7 @@ def test_counts_tell_each_state(storage: Storage) -> None:
 
 
 def waiting(storage: Storage, reader: int) -> threading.Thread:
-    thread = threading.Thread(
-        target=lambda: storage.wait([QUEUE], timeout=60, wakeup=reader), daemon=True
-    )
+    thread = threading.Thread(target=lambda: storage.wait([QUEUE], timeout=60, wakeup=reader), daemon=True)
     thread.start()
     return thread
 
