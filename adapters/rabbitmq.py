@@ -10,16 +10,18 @@ import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from copy import copy
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.connection import Parameters
 from pika.exceptions import AMQPError
 
 from adapters import processes
 from adapters.base import Adapter, AdapterError, Cell, JobSpec, Profile, Promises, Service, Submission
-from adapters.rabbitmq_publisher import WINDOW, ConfirmedPublisher, message
+from adapters.rabbitmq_publisher import WINDOW, ConfirmedPublisher, Publisher, UnconfirmedPublisher, parse
 from adapters.stores import CONNECT_S, PostgresStore, RedisStore, unreachable
 
 # pika logs each error that it also raises.
@@ -79,7 +81,7 @@ class RabbitmqAdapter(Adapter):
 
     @abstractmethod
     def _recorder(self) -> AbstractContextManager[Callable[[Results], object]]:
-        """A function that stores results, durable when it returns; with its own connection."""
+        """A function that stores results durably; it has a connection of its own."""
 
     def setup(self) -> None:
         with self._connect() as connection:
@@ -90,132 +92,116 @@ class RabbitmqAdapter(Adapter):
     def _declare(self, channel: BlockingChannel) -> None:
         channel.queue_declare(self._queue, durable=True, arguments=self._arguments)
 
-    def _parameters(self, heartbeat: int | None = None) -> Any:
-        parameters: Any = pika.URLParameters(self._cell.urls[Service.RABBITMQ])
+    @cached_property
+    def _parameters(self) -> Parameters:
+        parameters = pika.URLParameters(self._cell.urls[Service.RABBITMQ])
         parameters.socket_timeout = parameters.stack_timeout = CONNECT_S
-        if heartbeat is not None:
-            parameters.heartbeat = heartbeat
         return parameters
 
-    def _connect(self, heartbeat: int | None = None) -> pika.BlockingConnection:
+    def _connect(self) -> pika.BlockingConnection:
         try:
-            return pika.BlockingConnection(self._parameters(heartbeat))
+            return pika.BlockingConnection(self._parameters)
         except (AMQPError, OSError) as error:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> AdapterError:
-        known = self._parameters()
-        return unreachable(Service.RABBITMQ, f"{known.host}:{known.port}", repr(error))
+        where = f"{self._parameters.host}:{self._parameters.port}"
+        return unreachable(Service.RABBITMQ, where, error)
 
     def submit(self, jobs: Iterable[JobSpec]) -> Iterator[Submission]:
         try:
-            publish = self._publisher.publish if self._settings.confirms else self._publish
-            yield from publish(jobs)
-        except AMQPError as error:
+            yield from self._publisher.publish(jobs)
+        except (AMQPError, OSError) as error:
             raise self._unreachable(error) from error
 
     @cached_property
-    def _publisher(self) -> ConfirmedPublisher:
-        return ConfirmedPublisher(self._parameters(), self._queue, self._mode)
-
-    def _publish(self, jobs: Iterable[JobSpec]) -> Iterator[Submission]:
-        """As the tutorial does: nobody confirms, so `accepted` means written to the socket."""
-        with self._connect() as connection:
-            channel = connection.channel()
-            for job in jobs:
-                body, properties = message(job, self._mode)
-                channel.basic_publish("", self._queue, body, properties)
-                yield Submission(job.id, "accepted")
+    def _publisher(self) -> Publisher:
+        # Nobody reads the connection while nothing is sent, so it must not need heartbeats.
+        parameters = copy(self._parameters)
+        parameters.heartbeat = 0
+        make = ConfirmedPublisher if self._settings.confirms else UnconfirmedPublisher
+        return make(parameters, self._queue, self._mode)
 
     def run_pool(self) -> None:
         processes.run(self._work, self._cell.processes)
 
     def _work(self, stop: processes.Stop) -> None:
         handler = self._cell.make_handler()
-        with self._connect() as connection, self._recorder() as record:
+        with self._recorder() as record, self._connect() as connection:
             channel = connection.channel()
             channel.basic_qos(prefetch_count=self._settings.prefetch)
-            pending: list[tuple[int, int]] = []
-            tag = 0
-            for method, properties, body in channel.consume(self._queue, inactivity_timeout=_IDLE_S):
-                if method is not None and properties is not None and body is not None:
-                    job, tag = int(str(properties.message_id)), method.delivery_tag
-                    pending.append((job, handler(job, body.decode())))
-                if pending and (method is None or len(pending) >= self._settings.batch):
-                    record(pending)
-                    channel.basic_ack(tag, multiple=len(pending) > 1)
-                    pending = []
-                if stop:
-                    break
+            batch: list[tuple[int, JobSpec]] = []
+            for method, properties, body in channel.consume(self._queue, inactivity_timeout=1.0):
+                if stop:  # closing the connection gives back what is not acked
+                    return
+                if method is None or body is None:
+                    continue
+                batch.append((method.delivery_tag, parse(properties, body)))
+                if len(batch) < self._settings.batch and channel.get_waiting_message_count():
+                    continue
+                record([(job.id, handler(*job)) for _, job in batch])
+                channel.basic_ack(batch[-1][0], multiple=len(batch) > 1)
+                batch.clear()
 
     def depth(self) -> int:
-        """Messages that are ready; those that a consumer holds unacked cannot be seen by AMQP."""
+        """How many messages are ready: AMQP does not tell of those delivered and not yet acked."""
         with self._connect() as connection:
-            declared = connection.channel().queue_declare(self._queue, passive=True)
-            return declared.method.message_count
+            return connection.channel().queue_declare(self._queue, passive=True).method.message_count
 
     def effective_settings(self) -> Mapping[str, str]:
         with self._connect() as connection:
-            # pika's blocking connection does not show them itself.
-            server: Any = connection._impl.server_properties  # pyright: ignore[reportAttributeAccessIssue]
-            broker = {key: server[key] for key in ("product", "version")}
+            # RabbitMQ refuses a declaration that differs from the queue there is.
+            self._declare(connection.channel())
+            server = cast(Any, connection)._impl.server_properties
         return {
             "concurrency": "1 (processes only)",
             "pika": pika.__version__,
-            "broker": f"{broker['product']} {broker['version']}",
-            "queue": f"durable, {self._arguments['x-queue-type']}",
-            "delivery mode": self._mode.name,
+            "rabbitmq.version": server["version"],
+            "rabbitmq.queue": f"durable, {self._arguments['x-queue-type']}",
+            "delivery_mode": self._mode.name.lower(),
+            "publisher_confirms": str(self._settings.confirms),
             "prefetch": str(self._settings.prefetch),
-            "batch": str(self._settings.batch),
-            "publisher confirms": str(self._settings.confirms),
-            **self._kept_settings(),
         }
 
-    @abstractmethod
-    def _kept_settings(self) -> Mapping[str, str]:
-        """What the results' server says of its durability."""
-
     def teardown(self) -> None:
-        self._publisher.close()
+        if "_publisher" in self.__dict__:
+            self._publisher.close()
         with self._connect() as connection:
             connection.channel().queue_delete(self._queue)
 
 
 class RabbitmqPostgres(RabbitmqAdapter):
-    """Results in a table, a row a job, each batch one committed INSERT."""
+    """Results in a table."""
 
     name = "rabbitmq-postgres"
     needs = frozenset({Service.RABBITMQ, Service.POSTGRES})
-    _kept = "PostgreSQL, a row a job"
+    _kept = "a table, the first result of a job stays"
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
         self._store = PostgresStore(cell)
 
     def setup(self) -> None:
-        super().setup()
         self._store.create()
         with self._store.connect() as connection:
             connection.execute("CREATE TABLE results (id bigint PRIMARY KEY, result bigint NOT NULL)")
+        super().setup()
 
     @contextmanager
     def _recorder(self) -> Iterator[Callable[[Results], object]]:
-        query = (
-            "INSERT INTO results SELECT * FROM unnest(%s::bigint[], %s::bigint[])"
-            " ON CONFLICT (id) DO UPDATE SET result = excluded.result"
-        )
+        # In the order of ids, so that two workers with the same redelivered jobs never deadlock.
+        rows = "SELECT * FROM unnest(%s::bigint[], %s::bigint[]) ORDER BY 1"
+        insert = f"INSERT INTO results {rows} ON CONFLICT DO NOTHING"
         with self._store.connect() as connection:
-            yield lambda results: connection.execute(
-                query, [list(column) for column in zip(*results, strict=True)]
-            )
+            yield lambda results: connection.execute(insert, list(map(list, zip(*results, strict=True))))
 
     def results(self, ids: Sequence[int]) -> Mapping[int, int]:
+        query = "SELECT id, result FROM results WHERE id = ANY(%s)"
         with self._store.connect() as connection:
-            query = "SELECT id, result FROM results WHERE id = ANY(%s)"
             return dict(connection.execute(query, (list(ids),)).fetchall())
 
-    def _kept_settings(self) -> Mapping[str, str]:
-        return self._store.settings()
+    def effective_settings(self) -> Mapping[str, str]:
+        return {**super().effective_settings(), **self._store.settings()}
 
     def teardown(self) -> None:
         super().teardown()
@@ -223,19 +209,19 @@ class RabbitmqPostgres(RabbitmqAdapter):
 
 
 class RabbitmqRedis(RabbitmqAdapter):
-    """Results in keys that expire, each batch one pipeline of SETs."""
+    """Results in a key each."""
 
     name = "rabbitmq-redis"
     needs = frozenset({Service.RABBITMQ, Service.REDIS})
-    _kept = "Redis, a key a job, kept an hour"
+    _kept = "Redis, kept a day"
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
         self._store = RedisStore(cell)
 
     def setup(self) -> None:
-        super().setup()
         self._store.clear()
+        super().setup()
 
     @contextmanager
     def _recorder(self) -> Iterator[Callable[[Results], object]]:
@@ -243,19 +229,22 @@ class RabbitmqRedis(RabbitmqAdapter):
 
             def record(results: Results) -> None:
                 pipeline = client.pipeline(transaction=False)
-                for job, result in results:
-                    pipeline.set(self._store.key(f"result:{job}"), result, ex=_KEEP_S)
+                for id, result in results:
+                    pipeline.set(self._key(id), result, ex=86400)
                 pipeline.execute()
 
             yield record
 
+    def _key(self, job_id: int) -> str:
+        return self._store.key(f"result:{job_id}")
+
     def results(self, ids: Sequence[int]) -> Mapping[int, int]:
         with self._store.connect() as client:
-            values: Any = client.mget([self._store.key(f"result:{job}") for job in ids])
-        return {job: int(value) for job, value in zip(ids, values, strict=True) if value is not None}
+            stored: Any = client.mget([self._key(id) for id in ids]) if ids else []
+        return {id: int(value) for id, value in zip(ids, stored, strict=True) if value is not None}
 
-    def _kept_settings(self) -> Mapping[str, str]:
-        return self._store.settings()
+    def effective_settings(self) -> Mapping[str, str]:
+        return {**super().effective_settings(), **self._store.settings()}
 
     def teardown(self) -> None:
         super().teardown()

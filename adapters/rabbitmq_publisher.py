@@ -1,17 +1,14 @@
-"""Publishing with asynchronous confirms, after pika's asynchronous publisher example.
-
-A BlockingConnection waits a round trip for every confirm. Here up to `WINDOW` messages are under way,
-and the caller's thread runs the connection's loop step by step, as BlockingConnection does.
-"""
+"""Jobs as messages, and two ways to publish them: as the tutorial does, and with confirms."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
-from typing import Any
+from typing import Any, Protocol
 
 import pika
 from pika.adapters.select_connection import IOLoop
+from pika.connection import Parameters
 from pika.spec import Basic
 
 from adapters.base import JobSpec, Submission
@@ -24,10 +21,56 @@ def message(job: JobSpec, mode: pika.DeliveryMode) -> tuple[bytes, pika.BasicPro
     return job.payload.encode(), pika.BasicProperties(message_id=str(job.id), delivery_mode=mode)
 
 
-class ConfirmedPublisher:
-    """One connection with one channel in confirm mode; opened, and after a loss reopened, when needed."""
+def parse(properties: Any, body: bytes) -> JobSpec:
+    """The job in a message."""
+    return JobSpec(int(properties.message_id), body.decode())
 
-    def __init__(self, parameters: pika.ConnectionParameters, queue: str, mode: pika.DeliveryMode) -> None:
+
+class Publisher(Protocol):
+    """Publishes jobs to one queue over one connection."""
+
+    def publish(self, jobs: Iterable[JobSpec]) -> Iterator[Submission]:
+        """Send the jobs and yield what is known of each."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection. Twice is safe."""
+        ...
+
+
+class UnconfirmedPublisher(Publisher):
+    """A BlockingConnection, as in rabbitmq.com/tutorials: accepted is what was written to the socket."""
+
+    def __init__(self, parameters: Parameters, queue: str, mode: pika.DeliveryMode) -> None:
+        self._parameters = parameters
+        self._queue = queue
+        self._mode = mode
+        self._connection: pika.BlockingConnection | None = None
+
+    def publish(self, jobs: Iterable[JobSpec]) -> Iterator[Submission]:
+        if self._connection is None:
+            self._connection = pika.BlockingConnection(self._parameters)
+        channel = self._connection.channel()
+        for job in jobs:
+            body, properties = message(job, self._mode)
+            channel.basic_publish("", self._queue, body, properties)
+            yield Submission(job.id, "accepted")
+        channel.close()
+
+    def close(self) -> None:
+        if self._connection and self._connection.is_open:
+            self._connection.close()
+        self._connection = None
+
+
+class ConfirmedPublisher(Publisher):
+    """A channel in confirm mode, after pika's asynchronous publisher example; reopened after a loss.
+
+    A BlockingConnection waits a round trip for every confirm. Here up to `WINDOW` messages are under
+    way, and the caller's thread runs the connection's loop step by step, as BlockingConnection does.
+    """
+
+    def __init__(self, parameters: Parameters, queue: str, mode: pika.DeliveryMode) -> None:
         self._parameters = parameters
         self._queue = queue
         self._mode = mode
@@ -39,11 +82,6 @@ class ConfirmedPublisher:
         self._answered: list[Submission] = []
 
     def publish(self, jobs: Iterable[JobSpec]) -> Iterator[Submission]:
-        """Send the jobs and yield what the broker said of each, or `unknown` where the connection broke.
-
-        Raises:
-            AMQPConnectionError: the broker cannot be reached.
-        """
         for job in jobs:
             if self._channel is None:
                 self._connect()
@@ -56,7 +94,6 @@ class ConfirmedPublisher:
         yield from self._take()
 
     def close(self) -> None:
-        """Close the connection."""
         if self._connection is None:
             return
         if self._connection.is_open:

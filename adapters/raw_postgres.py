@@ -7,6 +7,7 @@ ready → leased → done, and back to ready when the lease has expired.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from uuid import uuid4
 
@@ -90,17 +91,24 @@ class RawPostgres(Adapter):
 
     def submit(self, jobs: Iterable[JobSpec]) -> Iterator[Submission]:
         waiting = iter(jobs)
-        connection = self._store.connect()
         while chunk := list(islice(waiting, _ENQUEUE)):
             try:
-                self._enqueue(connection, chunk)
+                self._enqueue(self._sender, chunk)
                 status = "accepted"
             except psycopg.OperationalError:
                 status = "unknown"
-                connection = self._store.connect()
+                self._hang_up()
             for job in chunk:
                 yield Submission(job.id, status)
-        connection.close()
+
+    @cached_property
+    def _sender(self) -> psycopg.Connection:
+        return self._store.connect()
+
+    def _hang_up(self) -> None:
+        sender: psycopg.Connection | None = self.__dict__.pop("_sender", None)
+        if sender:
+            sender.close()
 
     def _enqueue(self, connection: psycopg.Connection, jobs: Sequence[JobSpec]) -> None:
         with connection.transaction(), connection.cursor() as cursor:
@@ -153,4 +161,5 @@ class RawPostgres(Adapter):
         }
 
     def teardown(self) -> None:
+        self._hang_up()
         self._store.drop()

