@@ -39,7 +39,7 @@ class Guard:
     def __init__(self, parent: Path) -> None:
         """Start the guard; its directory is made in `parent`."""
         self._process = subprocess.Popen(
-            [sys.executable, "-I", __file__, parent],
+            [sys.executable, "-P", __file__, parent],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

@@ -9,15 +9,13 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from scenarios.statistics import BASELINE, PERCENTILES
 from scenarios.tables import COUNTS, describe, groups
 
-NARROW = 146
-"""Below this many columns a range goes under its median, the finish under the start, broker under worker."""
-NARROWEST = 120
 TIMES = "\N{MULTIPLICATION SIGN}"
 TO = "\N{EN DASH}"
 
@@ -44,19 +42,39 @@ def number(value: float) -> str:
 
 
 def print_table(table: pd.DataFrame, console: Console) -> None:
-    """Print the rows of `tables.contenders`, one table a setting; never narrower than `NARROWEST` columns."""
-    if console.width < NARROWEST:
-        console = Console(file=console.file, width=NARROWEST, force_terminal=console.is_terminal)
-    columns = _columns(table, narrow=console.width < NARROW)
-    for settings, rows in groups(table):
+    """Print the rows of `tables.contenders`, one table a setting.
+
+    Where the console is too narrow, a range goes under its median, the finish under the start, and the
+    broker under the worker; some 115 columns then do. What is still too wide is left to the terminal to wrap.
+    """
+    grids = _grids(table, narrow=False)
+    if _width(grids, console) > console.width:
+        grids = _grids(table, narrow=True)
+    if (width := _width(grids, console)) > console.width:
+        console = Console(file=console.file, width=width, force_terminal=console.is_terminal)
+    for (settings, rows), grid in zip(groups(table), grids, strict=True):
+        for line in (Text(_title(settings, rows), style="bold"), grid, *map(Text, _reasons(rows)), ""):
+            console.print(line)
+    console.print(Text(_LEGEND, style="dim"))
+
+
+def _grids(table: pd.DataFrame, *, narrow: bool) -> list[Table]:
+    columns = _columns(table, narrow=narrow)
+    grids = []
+    for _, rows in groups(table):
         grid = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
         for column in columns:
             grid.add_column(column.head, justify=column.justify, no_wrap=True)
         for row in rows.to_dict("records"):
             grid.add_row(*(Text(column.show(row)) for column in columns), style=_style(row))
-        for line in (Text(_title(settings, rows), style="bold"), grid, *map(Text, _reasons(rows)), ""):
-            console.print(line)
-    console.print(Text(_LEGEND, style="dim"))
+        grids.append(grid)
+    return grids
+
+
+def _width(grids: list[Table], console: Console) -> int:
+    """Columns that the widest needs."""
+    unbounded = console.options.update(width=10_000)
+    return max(Measurement.get(console, unbounded, grid).maximum for grid in grids)
 
 
 def markdown_table(table: pd.DataFrame) -> str:

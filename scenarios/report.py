@@ -167,7 +167,7 @@ def ratios(run: Run) -> pd.DataFrame:
 
 
 def print_table(run: Run, console: Console) -> None:
-    """Print the run's table; readable from 120 columns."""
+    """Print the run's table, in as many columns as the console has: `printing.print_table`."""
     printing.print_table(table(run), console)
 
 

@@ -233,7 +233,7 @@ def test_a_given_url_that_does_not_answer_is_one_clear_line(service: Service, ur
 
 
 def test_a_wrong_password_is_told(amqp_url: str) -> None:
-    wrong = amqp_url.replace("guest@", "s3cret@")
+    wrong = f"amqp://nobody:s3cret@{private.address(amqp_url)}/"
     with pytest.raises(ServerError, match="refused") as caught, Servers(given={Service.RABBITMQ: wrong}):
         pass
     assert "s3cret" not in str(caught.value)
