@@ -1,14 +1,11 @@
-"""Private servers: right settings, nothing shared, nothing left; given servers: used and left alone."""
+"""Private servers: right settings, nothing shared; given servers: used and left alone."""
 
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -17,55 +14,9 @@ import pytest
 import redis
 
 from adapters.base import Service, Tier
-from scenarios.guard import Guard
 from scenarios.servers import ServerError, Servers, binaries, given_urls, postgres, private
-from tests.helpers import eventually
 
 DATABASES = frozenset({Service.POSTGRES, Service.REDIS})
-
-HOLDER = """
-import signal, sys
-from adapters.base import Service
-from scenarios.servers import Servers
-
-with Servers(needs={Service(name) for name in sys.argv[1:]}) as servers:
-    print(servers.guard.directory, flush=True)
-    signal.pause()
-"""
-
-
-@contextmanager
-def holder(*services: Service) -> Iterator[subprocess.Popen[str]]:
-    """A process that has servers until it is ended; it prints their directory once they are up."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, *services], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        yield process
-        process.kill()
-
-
-def family(pid: int) -> list[psutil.Process]:
-    return psutil.Process(pid).children(recursive=True)
-
-
-def directory_of_initdb(pid: int) -> Path | None:
-    """The servers' directory of a process that is just making its PostgreSQL."""
-    with suppress(psutil.NoSuchProcess):
-        for process in family(pid):
-            if process.name() == "initdb":
-                return Path(process.cwd()).parent
-    return None
-
-
-def runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def gone(processes: list[psutil.Process], directory: Path) -> bool:
-    return not any(map(runs, processes)) and not directory.exists()
 
 
 @pytest.mark.parametrize(
@@ -107,78 +58,6 @@ def test_two_sets_live_side_by_side(postgres_url: str, redis_url: str) -> None:
         ):
             theirs.set("tests:whose", "theirs")
             assert ours.get("tests:whose") is None
-
-
-def test_nothing_is_left_after_the_end() -> None:
-    with Servers(needs=DATABASES) as servers:
-        processes = [
-            process for pid in servers.pids.values() for process in [psutil.Process(pid), *family(pid)]
-        ]
-        assert len(processes) > len(DATABASES)
-    assert gone(processes, servers.guard.directory)
-
-
-def test_nothing_is_left_after_an_exception() -> None:
-    servers = Servers(needs={Service.REDIS})
-    with suppress(ZeroDivisionError), servers:
-        raise ZeroDivisionError
-    assert gone([], servers.guard.directory)
-    assert not psutil.pid_exists(servers.pids[Service.REDIS])
-
-
-@pytest.mark.parametrize(
-    ("number", "services"),
-    [
-        (signal.SIGINT, {Service.REDIS}),
-        (signal.SIGTERM, {Service.REDIS}),
-        (signal.SIGKILL, set(Service)),
-    ],
-)
-def test_nothing_is_left_when_the_runner_is_ended(
-    number: signal.Signals, services: frozenset[Service]
-) -> None:
-    with holder(*services) as runner:
-        assert runner.stdout
-        directory = Path(runner.stdout.readline().strip())
-        assert directory.is_dir()
-        processes = family(runner.pid)
-        assert len(processes) > len(services)
-        runner.send_signal(number)
-        eventually(lambda: gone(processes, directory))
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_when_the_runner_is_ended_while_servers_start(number: signal.Signals) -> None:
-    with holder(*Service) as runner:
-        directory = eventually(lambda: directory_of_initdb(runner.pid))
-        assert directory
-        processes = family(runner.pid)
-        runner.send_signal(number)
-        eventually(lambda: gone(processes, directory))
-
-
-def test_the_guard_ends_the_groups_it_was_told_of(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    guard = Guard(tmp_path)
-    deaf = guard.start(
-        ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"], stdout=subprocess.PIPE
-    )
-    watched = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    forgotten = subprocess.Popen(["sleep", "60"], start_new_session=True)
-    assert deaf.stdout
-    with deaf.stdout as said:
-        assert said.readline() == b"ready\n"
-    for process in (watched, forgotten):
-        guard.watch(process.pid)
-    guard.forget(forgotten.pid)
-    guard.close()
-    guard.close()
-    assert deaf.returncode == -signal.SIGKILL
-    assert watched.wait() == -signal.SIGTERM
-    assert forgotten.poll() is None
-    assert not guard.directory.exists()
-    forgotten.kill()
-    forgotten.wait()
 
 
 def test_a_stolen_port_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

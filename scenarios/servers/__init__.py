@@ -69,7 +69,7 @@ class Servers:
         """Ask the given servers, start the private ones side by side.
 
         Raises:
-            ServerError: a given server does not answer.
+            ServerError: a given server does not answer, or there is no disk for private ones.
         """
         for service, url in self._given.items():
             _check(KINDS[service], url)

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import psutil
 
+from scenarios.servers.private import ServerError
+
 
 def find_disk() -> Path:
     """Where the servers' files go: TMPDIR, else a place on disk, since /tmp is often kept in memory.
 
     Raises:
-        FileNotFoundError: no directory will do.
+        ServerError: no directory will do.
     """
     for name in filter(None, (os.environ.get("TMPDIR"), "/var/tmp", "/tmp")):
         path = Path(name).resolve()
         if os.access(path, os.W_OK | os.X_OK) and (os.geteuid() != 0 or all_may_enter(path)):
             return path
-    raise FileNotFoundError(
-        "no place for the servers' files: set TMPDIR to a directory that every user may enter"
-    )
+    raise ServerError("no place for the servers' files: set TMPDIR to a directory that every user may enter")
 
 
 def filesystem(path: Path) -> str:

@@ -80,7 +80,8 @@ class PostgresServer(PrivateServer):
                 ask = "SELECT name, current_setting(name) FROM unnest(%s::text[]) AS t (name)"
                 settings = dict(connection.execute(ask, [READ_BACK]).fetchall())
         except psycopg.Error as error:
-            raise no_answer("PostgreSQL", url, str(error).splitlines()[0].rpartition("failed: ")[2]) from None
+            line = str(error).partition("\n")[0]
+            raise no_answer("PostgreSQL", url, line.rpartition("failed: ")[2]) from None
         return {"version": settings.pop("server_version")} | settings
 
     @property

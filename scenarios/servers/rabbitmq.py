@@ -58,7 +58,7 @@ class RabbitMQServer(PrivateServer):
         binary = on_system("rabbitmq-server", first="/usr/lib/rabbitmq/bin")
         if binary is None:
             raise ServerError(
-                "no RabbitMQ found: apt-get or brew install rabbitmq-server, or pass --amqp-url"
+                "no RabbitMQ found: apt-get install rabbitmq-server (brew: rabbitmq), or pass --amqp-url"
             )
         return binary
 
@@ -143,7 +143,7 @@ def log_in(url: str) -> None:
 
     try:
         pika.BlockingConnection(pika.URLParameters(url)).close()
-    except AMQPError as error:
+    except (AMQPError, OSError, ValueError) as error:
         raise no_answer("RabbitMQ", url, str(error)) from None
 
 

@@ -56,7 +56,7 @@ class RedisServer(PrivateServer):
             with _connect(url, ANSWER_S) as client:
                 info = client.info("server")
                 settings = {name: _setting(client, name) for name in READ_BACK}
-        except redis.RedisError as error:
+        except (redis.RedisError, ValueError) as error:
             raise no_answer("Redis", url, str(error)) from None
         valkey = info.get("valkey_version")
         return {"version": f"Valkey {valkey}" if valkey else f"Redis {info['redis_version']}"} | settings
