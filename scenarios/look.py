@@ -69,6 +69,7 @@ def style() -> AbstractContextManager[None]:
             "grid.color": "#E4E4E4",
             "grid.linewidth": 0.6,
             "legend.frameon": False,
+            "text.parse_math": False,
         }
     )
 

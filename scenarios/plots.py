@@ -30,8 +30,6 @@ _PART_WORDS: dict[str, str] = {
     "queued": "in the queue",
     "running": "in the run",
 }
-_INTENDED = ("intended_ns", "the intended start")
-_ORIGINS = {"backlog": ("started_ns", "the first job's start")}
 _NEVER = {"marker": ">", "ms": 5}
 
 Row = dict[Any, Any]
@@ -159,23 +157,17 @@ def _parts_row(axes: Axes, y: float, row: Row) -> None:
 
 
 def progress(summary: pd.DataFrame, jobs: pd.DataFrame, foot: str) -> Picture:
-    """Share of the jobs finished by a time, a line a block, marked at its end.
-
-    Time counts from the first intended moment, in a backlog from the first start.
-    """
+    """Share of the jobs finished by a time, a line a block, marked at its end."""
     table = contenders(summary)
     by_cell = dict(iter(jobs.groupby("cell")))
     with look.style():
         figure, grid = look.panels(table, foot, height=2.1)
         for (axes,), (settings, rows) in zip(grid, groups(table), strict=True):
             axes.set(ylabel="jobs finished, %", ylim=(0, 103), xscale="log")
-            origin, since = _ORIGINS.get(settings["scenario"], _INTENDED)
             for row in reversed(rows.to_dict("records")):
                 for block in _blocks(summary, settings, row):
                     if block["cell"] in by_cell:
-                        _curve(axes, row["contender"], *finish_curve(by_cell[block["cell"]], origin))
-            axes.set_xlabel(f"ms since {since} (log scale)")
-            axes.label_outer()
+                        _curve(axes, row["contender"], *finish_curve(by_cell[block["cell"]]))
         _progress_axis(grid)
         figure.legend(handles=_contender_keys(table), loc="outside right upper", fontsize=7)
     return figure
@@ -190,6 +182,7 @@ def _curve(axes: Axes, contender: str, milliseconds: Floats, share: Floats) -> N
 
 def _progress_axis(grid: look.Grid) -> None:
     """From when the fastest had a twentieth done, so that one early job does not stretch the axis."""
+    grid[-1][0].set_xlabel("ms since the first job was intended (log scale)")
     curves = (np.asarray(line.get_xdata()) for (axes,) in grid for line in axes.lines)
     ends = _finite([[curve[len(curve) // 20], curve[-1]] for curve in curves if len(curve)])
     if ends.size:

@@ -197,7 +197,7 @@ def progress(run: Run) -> Picture:
 
 
 def write_plots(run: Run) -> list[Path]:
-    """Write `plots/throughput.png`, `latency.png`, `waits.png` and one named by the scenario.
+    """Write `plots/throughput.png`, `latency.png`, `waits.png` and one named by the scenario; all or none.
 
     Returns:
         Their paths.
@@ -205,15 +205,17 @@ def write_plots(run: Run) -> list[Path]:
     Raises:
         ReportError: jobs.csv.gz cannot be read, or the folder cannot be written to.
     """
-    names = ["throughput", "latency", "waits", str(run.summary["scenario"].iloc[0])]
-    paths = [run.directory / "plots" / f"{name}.png" for name in names]
+    draws = {"waits": waits, str(run.summary["scenario"].iloc[0]): progress}
+    draws |= {"throughput": throughput, "latency": latency}
+    folder = run.directory / "plots"
+    images = {folder / f"{name}.png": draw(run).png() for name, draw in draws.items()}
     try:
-        paths[0].parent.mkdir(exist_ok=True)
-        for path, draw in zip(paths, (throughput, latency, waits, progress), strict=True):
-            path.write_bytes(draw(run).png())
+        folder.mkdir(exist_ok=True)
+        for path, image in images.items():
+            path.write_bytes(image)
     except OSError as error:
-        raise ReportError(f"{paths[0].parent}: cannot be written to: {error.strerror}") from error
-    return paths
+        raise ReportError(f"{folder}: cannot be written to: {error.strerror}") from error
+    return list(images)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -90,13 +90,13 @@ def cell_latencies(jobs: pd.DataFrame) -> dict[str, float]:
 
 
 def negative_latencies(jobs: pd.DataFrame) -> int:
-    """How many jobs have a moment before one that must precede it: intended, sent, started, finished."""
+    """How many jobs started before they were intended or sent, or finished before any of these."""
     negative = np.zeros(len(jobs), dtype=bool)
-    latest = jobs.loc[:, "intended_ns"]
-    for moment in ("sent_ns", "started_ns", "finished_ns"):
-        reached = jobs.loc[:, moment]
-        negative |= (reached < latest).fillna(False).to_numpy(dtype=bool)
-        latest = reached.fillna(latest)
+    before = ["intended_ns", "sent_ns"]
+    for moment in ("started_ns", "finished_ns"):
+        earliest = jobs.loc[:, before].max(axis=1)
+        negative |= (jobs.loc[:, moment] < earliest).fillna(False).to_numpy(dtype=bool)
+        before.append(moment)
     return int(negative.sum())
 
 
@@ -104,25 +104,27 @@ def mean_parts(jobs: pd.DataFrame) -> dict[str, float]:
     """Where the mean time to finish goes, in ms by part; the parts add up. NaN if no job shows them all.
 
     `unsent`: intended → sent, waiting for the sender. `sending`: sent → accepted, the enqueue call.
-    `queued`: accepted → started. `running`: started → finished. A job that a worker began before its
-    enqueue call returned was never queued: its `sending` ends with the start.
+    `queued`: accepted → started. `running`: started → finished. What came before the job was intended
+    (a backlog is filled first) takes no part; a job that a worker began before its enqueue call returned
+    was never queued: its `sending` ends with the start.
     """
     shown = jobs.dropna(subset=_PARTED)
     if shown.empty:
         return dict.fromkeys(PARTS, np.nan)
     intended, sent, started, finished = (shown.loc[:, moment] for moment in _PARTED)
     accepted = shown.loc[:, "accepted_ns"].fillna(sent)
+    sent = sent.where(sent > intended, intended)
+    accepted = accepted.where(accepted > sent, sent)
     accepted = accepted.where(accepted < started, started)
     spans = (sent - intended, accepted - sent, started - accepted, finished - started)
     return {part: float(span.mean()) / _NS_PER_MS for part, span in zip(PARTS, spans, strict=True)}
 
 
-def finish_curve(jobs: pd.DataFrame, origin: str, *, points: int = 250) -> tuple[Floats, Floats]:
-    """When a cell's jobs were finished: milliseconds since the first `origin`, and the share done by then.
+def finish_curve(jobs: pd.DataFrame, *, points: int = 250) -> tuple[Floats, Floats]:
+    """When a cell's jobs were finished: ms since the first was intended, and the share done by then.
 
     Args:
         jobs: the cell's rows of jobs.csv.gz.
-        origin: `intended_ns` or another column of moments.
         points: length of both arrays at most; empty if nothing finished.
     """
     submitted = jobs.dropna(subset=["intended_ns"])
@@ -130,7 +132,8 @@ def finish_curve(jobs: pd.DataFrame, origin: str, *, points: int = 250) -> tuple
     if not finished.size:
         return np.empty(0), np.empty(0)
     done = np.unique(np.linspace(1, finished.size, points).round().astype(np.int64))
-    return (finished[done - 1] - int(submitted.loc[:, origin].min())) / _NS_PER_MS, done / len(submitted)
+    since = int(submitted.loc[:, "intended_ns"].min())
+    return (finished[done - 1] - since) / _NS_PER_MS, done / len(submitted)
 
 
 def spread(values: Iterable[Any]) -> Spread:

@@ -78,7 +78,7 @@ def _outcome(cells: pd.DataFrame) -> dict[str, str]:
     """`status`: ok, or what went wrong, and in how many blocks if not in all; `reason`: why, once each."""
     wrong = sorted(Counter(cells.loc[cells.loc[:, "status"] != "ok", "status"]).items())
     shares = (name if hits == len(cells) else f"{name} ({hits}/{len(cells)})" for name, hits in wrong)
-    reasons = dict.fromkeys(cells.loc[:, "reason"].fillna("").astype(str).str.strip())
+    reasons = dict.fromkeys(" ".join(reason.split()) for reason in cells.loc[:, "reason"].dropna())
     return {"status": ", ".join(shares) or "ok", "reason": "; ".join(filter(None, reasons))}
 
 

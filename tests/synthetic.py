@@ -61,8 +61,8 @@ def _cell(
     row = _settings(scenario, adapter, count, block) | {"status": status, "reason": reason}
     if status != "ok":
         return row | _numbers({}), pd.DataFrame()
-    frame = _moments(random, f"b{block}-{adapter}-{count}", adapter, count)
-    begun = frame["sent_ns"].min()
+    frame = _moments(random, row["cell"], adapter, count, filled=scenario == "backlog")
+    begun = frame["intended_ns" if scenario == "backlog" else "sent_ns"].min()
     censored = int(frame["finished_ns"].isna().sum())
     measured = (frame["finished_ns"].max() - begun) / 1e9
     if censored:
@@ -70,7 +70,7 @@ def _cell(
     cost = count / ENQUEUE_AND_DRAIN[adapter][1]
     return row | _numbers(
         {
-            "enqueue_s": (frame["accepted_ns"].max() - begun) / 1e9,
+            "enqueue_s": (frame["accepted_ns"].max() - frame["sent_ns"].min()) / 1e9,
             "startup_s": 0.4 if scenario == "backlog" else None,
             "measured_s": measured,
             "jobs_per_s": (count - censored) / measured,
@@ -119,31 +119,33 @@ def _numbers(known: dict[str, Any]) -> dict[str, Any]:
     return {column: known.get(column) for column in columns} | {"seed": SEED}
 
 
-def _moments(random: np.random.Generator, cell: str, adapter: str, count: int) -> pd.DataFrame:
-    """A burst through a sender and two workers, each with its own rate and a little jitter."""
+def _moments(
+    random: np.random.Generator, cell: str, adapter: str, count: int, *, filled: bool
+) -> pd.DataFrame:
+    """Jobs through a sender and two workers, each with its own rate and a little jitter.
+
+    All are intended at once: when the sender begins, or where the queue is filled first, when it has ended.
+    """
     push, drain = ENQUEUE_AND_DRAIN[adapter]
     sent = np.cumsum(random.gamma(4, 1 / (4 * push), count))
     accepted = sent + random.gamma(4, 1 / (4 * push), count)
+    if filled:
+        sent, accepted = sent - accepted.max(), accepted - accepted.max()
     pace = random.gamma(2, 1 / (2 * drain * random.uniform(0.93, 1.07)), count)
-    started = np.maximum.accumulate(np.maximum(np.cumsum(pace), sent + random.gamma(3, 0.0003, count)))
+    earliest = np.maximum(sent, 0) + random.gamma(3, 0.0003, count)
+    started = np.maximum.accumulate(np.maximum(np.cumsum(pace), earliest))
     finished = started + random.gamma(3, 0.00001, count)
-    frame = pd.DataFrame({"cell": cell, "job": np.arange(count)})
     origin = ORIGIN_NS + int(random.integers(10**9))
-    stamps = {
-        "sent": sent,
-        "accepted": accepted,
-        "started": started,
-        "finished": finished,
-        "settled": finished + 5e-5,
-    }
+    frame = pd.DataFrame({"cell": cell, "job": np.arange(count)})
     frame["intended_ns"] = pd.array([origin] * count, dtype="Int64")
-    for name, seconds in stamps.items():
+    moments = {"sent": sent, "accepted": accepted, "started": started, "finished": finished}
+    for name, seconds in moments.items():
         frame[f"{name}_ns"] = pd.array((seconds * 1e9).astype(np.int64) + origin, dtype="Int64")
+    frame["settled_ns"] = pd.array([pd.NA] * count, dtype="Int64")
     frame["pid"] = pd.array(4000 + random.integers(0, 2, count), dtype="Int64")
     frame["attempt"] = pd.array([1] * count, dtype="Int64")
     late = frame["finished_ns"] > origin + int(DEADLINE_S * 1e9)
-    frame.loc[late, ["started_ns", "finished_ns", "settled_ns", "pid"]] = pd.NA
-    frame.loc[late, "attempt"] = 0
+    frame.loc[late, ["started_ns", "finished_ns", "pid", "attempt"]] = pd.NA
     return frame
 
 

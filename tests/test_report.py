@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from scenarios import look, report, statistics
+from scenarios import look, output, report, statistics
 from tests import synthetic
 
 
@@ -28,6 +28,13 @@ def run(directory: Path) -> report.Run:
 def copy(directory: Path, tmp_path: Path) -> Path:
     """A run's folder that the test may break."""
     return Path(shutil.copytree(directory, tmp_path / "run", ignore=shutil.ignore_patterns("plots")))
+
+
+def test_the_schema_names_every_column_that_a_run_writes(directory: Path) -> None:
+    schema = (Path(__file__).resolve().parent.parent / "results" / "README.md").read_text()
+    assert [name for name in (*output.SUMMARY, *output.JOBS) if f"`{name}`" not in schema] == []
+    assert list(pd.read_csv(directory / "summary.csv", nrows=0)) == list(output.SUMMARY)
+    assert list(pd.read_csv(directory / "jobs.csv.gz", nrows=0)) == list(output.JOBS)
 
 
 def row(run: report.Run, contender: str, jobs: int) -> pd.Series:
@@ -127,7 +134,7 @@ def test_the_markdown_table_has_the_same_cells_in_every_row(run: report.Run) -> 
 def test_plots_are_the_same_bytes_each_time(copy: Path) -> None:
     paths = report.write_plots(report.load(copy))
     first = [path.read_bytes() for path in paths]
-    assert [path.name for path in paths] == ["throughput.png", "latency.png", "waits.png", "burst.png"]
+    assert {path.name for path in paths} == {"throughput.png", "latency.png", "waits.png", "burst.png"}
     assert all(image.startswith(b"\x89PNG") for image in first)
     assert [path.read_bytes() for path in report.write_plots(report.load(copy))] == first
 
@@ -139,10 +146,19 @@ def test_plots_can_be_made_of_very_little(copy: Path, adapters: tuple[str, ...])
     assert all(path.stat().st_size for path in report.write_plots(keep(copy, *adapters)))
 
 
-def test_a_backlog_is_plotted_from_the_first_start(tmp_path: Path) -> None:
+def test_a_reason_is_never_read_as_markup(copy: Path) -> None:
+    path = copy / "summary.csv"
+    path.write_text(path.read_text().replace("no RabbitMQ server", "[red]$DISTQ_AMQP_URL is ${unset"))
+    run = report.load(copy)
+    assert "[red]$DISTQ_AMQP_URL is ${unset" in printed(run, width=160)
+    assert report.throughput(run).png()
+
+
+def test_a_backlog_waits_in_the_queue_only(tmp_path: Path) -> None:
     run = report.load(synthetic.write_run(tmp_path, scenario="backlog", jobs=(100,)))
-    assert report.write_plots(run)[-1].name == "backlog.png"
-    assert "first job's start" in report.progress(run).axes[0].get_xlabel()
+    assert "backlog.png" in {path.name for path in report.write_plots(run)}
+    assert (report.parts(run)[["unsent", "sending"]] == 0).all(axis=None)
+    assert run.summary["negative_latencies"].sum() == 0
 
 
 def test_contenders_keep_a_colour_of_their_own() -> None:
@@ -199,6 +215,7 @@ def test_a_broken_run_is_one_clear_line(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.count("\n") == 1
+    assert not (copy / "plots").exists()
     assert str(copy) in captured.err
     assert message in captured.err
 

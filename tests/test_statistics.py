@@ -96,7 +96,8 @@ def test_cell_latencies_are_the_columns_of_the_summary() -> None:
     [
         ((0, 1, 9, 3, 4), 0),  # accepted after the start: the answer was slower than the worker
         ((0, 1, None, None, None), 0),
-        ((5, 4, 6, 7, 8), 1),
+        ((5, 1, 2, 7, 8), 0),  # sent before it was intended: the queue was filled first
+        ((5, 1, 2, 4, 8), 1),
         ((0, 4, 5, 3, 8), 1),
         ((0, 1, 2, 8, 7), 1),
         ((0, 5, 6, None, 4), 1),
@@ -116,6 +117,12 @@ def test_the_parts_of_the_mean_add_up_to_it(lengths: list[tuple[int, ...]]) -> N
     assert sum(parts.values()) == pytest.approx(latencies_ms(frame, "finished_ns").mean())
 
 
+def test_what_came_before_a_job_was_intended_takes_no_part() -> None:
+    ms = 10**6
+    parts = mean_parts(jobs((5 * ms, 1 * ms, 2 * ms, 7 * ms, 8 * ms)))
+    assert parts == {"unsent": 0, "sending": 0, "queued": 2, "running": 1}
+
+
 def test_a_job_started_before_its_enqueue_call_returned_was_never_queued() -> None:
     ms = 10**6
     parts = mean_parts(jobs((0, 1 * ms, 9 * ms, 4 * ms, 6 * ms), (0, 1 * ms, None, 4 * ms, None)))
@@ -125,7 +132,7 @@ def test_a_job_started_before_its_enqueue_call_returned_was_never_queued() -> No
 
 @given(st.lists(st.integers(0, 10**9) | st.none(), min_size=1), st.integers(2, 50))
 def test_a_finish_curve_rises_to_the_share_that_finished(ends: list[int | None], points: int) -> None:
-    times, shares = finish_curve(jobs(*((0, 0, 0, 0, end) for end in ends)), "intended_ns", points=points)
+    times, shares = finish_curve(jobs(*((0, 0, 0, 0, end) for end in ends)), points=points)
     done = [end for end in ends if end is not None]
     assert len(times) == len(shares) <= points
     assert (np.diff(times) >= 0).all()
