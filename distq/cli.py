@@ -58,7 +58,7 @@ def worker(
         typer.Option(help="Comma-separated; all queues of the app's tasks by default.", show_default=False),
     ] = "",
     ttl: Annotated[
-        float, typer.Option(min=0.5, help="Seconds until a silent worker's lease may be taken.")
+        float, typer.Option(min=1, help="Seconds until a silent worker's lease may be taken.")
     ] = 30.0,
     grace: Annotated[
         float, typer.Option(min=0, help="Seconds that running jobs have to finish after SIGTERM.")

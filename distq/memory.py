@@ -133,7 +133,7 @@ class MemoryStorage:
 
         return self._op(give_back)
 
-    def tick(self, queue: str, *, limit: int, grace: float) -> Op[Tick]:
+    def tick(self, queue: str, *, limit: int, grace: float, outage: float) -> Op[Tick]:
         def maintain() -> Tick:
             now, before = self._clock(), self._queue(queue).ticked
             if now - before < TICK_GAP:
@@ -143,9 +143,9 @@ class MemoryStorage:
             for job in due:
                 self._return(job, JobState.READY)
             expired = [job for job in self._in_state(queue, JobState.LEASED) if job.until <= now][:limit]
-            outage = now - before > grace / 2
-            buried = sum(self._prolong(job, grace) if outage else self._reclaim(job) for job in expired)
-            reclaimed = 0 if outage else len(expired) - buried
+            spare = now - before > outage
+            buried = sum(self._prolong(job, grace) if spare else self._reclaim(job) for job in expired)
+            reclaimed = 0 if spare else len(expired) - buried
             pruned = self._prune(queue, now, limit)
             return Tick(len(due), reclaimed, buried, pruned, self._suspects(queue))
 

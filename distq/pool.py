@@ -21,7 +21,7 @@ from distq.errors import SchemaError, StorageError
 from distq.locate import load_app
 from distq.process import Birth, slot_count
 from distq.slots import Slots
-from distq.worker import FAREWELL, Settings
+from distq.worker import FAREWELL, Settings, maintenance
 
 HEALTHY = 5.0
 """A process that lived this many seconds is replaced at once; one that did not, after a pause."""
@@ -89,7 +89,7 @@ class Pool:
 
     def _check_storage(self) -> None:
         try:
-            self._storage.run(self._storage.tick(self._settings.queues[0], limit=0, grace=self._settings.ttl))
+            self._storage.run(maintenance(self._storage, self._settings.queues[0], self._settings.ttl))
         except SchemaError:
             raise
         except StorageError as error:

@@ -68,11 +68,11 @@ class Storage(Protocol):
         """Give back a dead process's leases at once; only the jobs it had begun are charged a crash."""
         ...
 
-    def tick(self, queue: str, *, limit: int, grace: float) -> Op[Tick]:
+    def tick(self, queue: str, *, limit: int, grace: float, outage: float) -> Op[Tick]:
         """Promote due jobs, reclaim expired leases, prune expired results: up to `limit` of each.
 
-        Cheap when another worker has just done it. Where nobody has for half of `grace` seconds the
-        store was out of reach, and expired leases are prolonged by `grace` instead of reclaimed.
+        Cheap when another worker has just done it. Where nobody has for `outage` seconds the store was
+        out of reach, and expired leases are prolonged by `grace` seconds instead of reclaimed.
         """
         ...
 

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from distq import execution, telemetry
 from distq.app import DistQ
 from distq.errors import StorageError
-from distq.job import Lease, Outcome, OutcomeKind
+from distq.job import Lease, Outcome, OutcomeKind, Tick
 from distq.lanes import Context, LoopLane, ThreadLane
 from distq.slots import Slots
+from distq.storage import Op, Storage
 
 HORIZON = 0.05
 """Seconds of work that a process holds in advance."""
@@ -40,6 +41,10 @@ TICK_LIMIT = 1000
 
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to reach a storage that does not answer; the last repeats."""
+
+OUTAGE = 3 * POLL
+"""Seconds without a maintenance pass by anybody that mean that the storage was out of reach; more
+where half a ttl is more, for leases outlast that."""
 
 FAREWELL = 5.0
 """Seconds beyond the grace time for telling the storage what was given back."""
@@ -247,7 +252,7 @@ class Worker:
         self._ticked_at = now
         self._suspects = 0
         for queue in self._settings.queues:
-            tick = self._storage.run(self._storage.tick(queue, limit=TICK_LIMIT, grace=self._settings.ttl))
+            tick = self._storage.run(maintenance(self._storage, queue, self._settings.ttl))
             self._suspects += tick.suspects
             if tick.reclaimed or tick.buried:
                 telemetry.emit(
@@ -284,6 +289,11 @@ class Worker:
         self._failures += 1
         telemetry.emit("warn", "{error}; next attempt in {pause:g} s", error=error, pause=pause)
         select.select([self._wakeup], [], [], pause)
+
+
+def maintenance(storage: Storage, queue: str, ttl: float) -> Op[Tick]:
+    """The maintenance pass that a worker whose leases last `ttl` seconds makes."""
+    return storage.tick(queue, limit=TICK_LIMIT, grace=ttl, outage=max(OUTAGE, ttl / 2))
 
 
 def _ignore(number: int, frame: object) -> None:

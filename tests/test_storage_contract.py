@@ -18,7 +18,8 @@ from distq.storage import Storage
 from tests.helpers import eventually
 
 QUEUE = "mail"
-GRACE = 1000.0
+#: No gap between passes is an outage, but where a test says so.
+NEVER = 1e6
 
 
 @pytest.fixture(params=["memory", "postgres", "redis"])
@@ -35,7 +36,7 @@ def url(request: pytest.FixtureRequest) -> str:
 def storage(url: str) -> Iterator[Storage]:
     storage = connect(url)
     storage.migrate()
-    storage.run(storage.tick(QUEUE, limit=1, grace=GRACE))
+    storage.run(storage.tick(QUEUE, limit=1, grace=60, outage=NEVER))
     yield storage
     storage.close()
 
@@ -85,9 +86,9 @@ def state(storage: Storage, job_id: str) -> JobState:
     return record.state
 
 
-def tick_until(storage: Storage, done: Callable[[], bool], *, grace: float = GRACE) -> None:
+def tick_until(storage: Storage, done: Callable[[], bool]) -> None:
     def step() -> bool:
-        storage.run(storage.tick(QUEUE, limit=100, grace=grace))
+        storage.run(storage.tick(QUEUE, limit=100, grace=60, outage=NEVER))
         return done()
 
     eventually(step)
@@ -322,7 +323,7 @@ def test_a_tick_promotes_no_more_than_its_limit(storage: Storage) -> None:
     promoted: list[int] = []
 
     def step() -> bool:
-        promoted.append(storage.run(storage.tick(QUEUE, limit=2, grace=GRACE)).promoted)
+        promoted.append(storage.run(storage.tick(QUEUE, limit=2, grace=60, outage=NEVER)).promoted)
         return sum(promoted) == 5
 
     eventually(step)
@@ -353,7 +354,7 @@ def test_a_suspect_is_leased_alone_and_only_by_the_idle(storage: Storage) -> Non
     (suspect,) = add(storage)
     expire(storage, take(storage))
     clean = add(storage, 3)
-    assert storage.run(storage.tick(QUEUE, limit=1, grace=GRACE)).suspects == 1
+    assert storage.run(storage.tick(QUEUE, limit=1, grace=60, outage=NEVER)).suspects == 1
     assert [lease.id for lease in take(storage, 2)] == clean[:2]
     (lease,) = take(storage, alone=True)
     assert (lease.id, lease.crashes) == (suspect, 1)
@@ -400,13 +401,11 @@ def test_a_forfeited_lease_is_fenced_off(storage: Storage) -> None:
 
 
 def test_after_an_outage_leases_get_a_grace_and_no_charge(storage: Storage) -> None:
-    # A pass comes at most every 0.25 s, so with this grace each one follows a gap that counts as an outage.
-    grace = 0.4
     (job_id,) = add(storage)
     leases = take(storage)
     storage.run(storage.extend(leases, ttl=0.001))
     add(storage, delay=0.001)
-    eventually(lambda: storage.run(storage.tick(QUEUE, limit=10, grace=grace)).promoted == 1)
+    eventually(lambda: storage.run(storage.tick(QUEUE, limit=10, grace=60, outage=0.001)).promoted == 1)
     record = storage.run(storage.get(job_id))
     assert record is not None
     assert (record.state, record.crashes) == (JobState.LEASED, 0)
@@ -431,7 +430,7 @@ def test_a_result_expires_and_is_pruned(storage: Storage) -> None:
     pruned: list[int] = []
 
     def step() -> bool:
-        pruned.append(storage.run(storage.tick(QUEUE, limit=100, grace=GRACE)).pruned)
+        pruned.append(storage.run(storage.tick(QUEUE, limit=100, grace=60, outage=NEVER)).pruned)
         return sum(pruned) == 1
 
     eventually(step)
@@ -441,7 +440,7 @@ def test_a_result_expires_and_is_pruned(storage: Storage) -> None:
 def test_a_dead_job_is_kept_with_its_error(storage: Storage) -> None:
     (job_id,) = add(storage)
     settle(storage, take(storage), OutcomeKind.DEAD, body=b'{"type":"E"}', keep=0.001)
-    storage.run(storage.tick(QUEUE, limit=100, grace=GRACE))
+    storage.run(storage.tick(QUEUE, limit=100, grace=60, outage=NEVER))
     record = storage.run(storage.get(job_id))
     assert record is not None
     assert (record.state, record.body) == (JobState.DEAD, b'{"type":"E"}')

@@ -1,4 +1,4 @@
-"""A real pool of worker processes on real storages."""
+"""A real pool of worker processes on real storages: what users see when things go well, and when not."""
 
 from __future__ import annotations
 
@@ -7,47 +7,258 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
+import psutil
 import pytest
 
-from distq import DistQ, JobFailed
+from distq import DistQ, JobFailed, JobState
+from distq.job import NewJob, new_ids
 from tests import worker_app
+from tests.helpers import eventually
+from tests.worker_app import aadd, add, alast, die, fail, last, leave, spin, unwritable
+
+
+@dataclass
+class World:
+    """One storage, its app in this process, and the pools of worker processes that a test starts."""
+
+    app: DistQ
+    notes: Path
+    pools: list[subprocess.Popen[bytes]]
+
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        argv = [sys.executable, "-m", "distq", "worker", "tests.worker_app:app", *options]
+        pool = subprocess.Popen(argv, start_new_session=True)
+        self.pools.append(pool)
+        return pool
+
+    def lines(self) -> list[str]:
+        return self.notes.read_text().splitlines() if self.notes.exists() else []
+
+    def noted(self, text: str) -> int:
+        return sum(line.startswith(f"{text} ") for line in self.lines())
+
+    def pid_of(self, text: str) -> int:
+        return next(int(line.split()[-1]) for line in self.lines() if line.startswith(f"{text} "))
+
+    def record(self, job_id: str) -> tuple[JobState, int, int]:
+        record = self.app.storage.run(self.app.storage.get(job_id))
+        assert record is not None
+        return record.state, record.tries, record.crashes
 
 
 @pytest.fixture(params=["postgres", "redis"])
-def app(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[DistQ]:
+def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
     option = {"postgres": "schema", "redis": "prefix"}[request.param]
     url = f"{request.getfixturevalue(f'{request.param}_url')}?{option}=w{uuid.uuid4().hex[:12]}"
     fresh = DistQ(url)
     fresh.storage.migrate()
     monkeypatch.setenv("DISTQ_TEST_URL", url)
+    monkeypatch.setenv("DISTQ_TEST_NOTES", str(tmp_path / "notes"))
     monkeypatch.setattr(worker_app.app, "storage", fresh.storage)
-    argv = [sys.executable, "-m", "distq", "worker", "tests.worker_app:app", "--processes", "2"]
-    pool = subprocess.Popen(argv, env=os.environ.copy())
-    yield worker_app.app
-    pool.send_signal(signal.SIGTERM)
-    assert pool.wait(15) == 0
+    world = World(worker_app.app, tmp_path / "notes", [])
+    yield world
+    for pool in world.pools:
+        if pool.poll() is None:
+            os.killpg(pool.pid, signal.SIGKILL)
+        pool.wait()
     fresh.close()
 
 
-def test_jobs_run_and_give_results(app: DistQ) -> None:
-    assert worker_app.add.enqueue(1, b=2).result(timeout=20) == 3
-    assert worker_app.aadd.enqueue(3, 4).result(timeout=20) == 7
-    jobs = worker_app.add.enqueue_many([(n, n) for n in range(1500)])
+def workers_of(pool: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return psutil.Process(pool.pid).children()
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+
+
+def end(pool: subprocess.Popen[bytes]) -> int:
+    pool.send_signal(signal.SIGTERM)
+    return pool.wait(20)
+
+
+# -- when things go well -----------------------------------------------------------------------------
+
+
+def test_jobs_run_and_give_results(world: World) -> None:
+    pool = world.start("--processes", "2")
+    assert add.enqueue(1, b=2).result(timeout=20) == 3
+    assert aadd.enqueue(3, 4).result(timeout=20) == 7
+    jobs = add.enqueue_many([(n, n) for n in range(1500)])
     assert [job.result(timeout=20) for job in jobs[::100]] == list(range(0, 3000, 200))
+    assert end(pool) == 0
 
 
-def test_a_failure_is_retried_then_dead_with_the_remote_error(app: DistQ) -> None:
+@pytest.mark.parametrize("task", [last, alast])
+def test_concurrency_runs_jobs_side_by_side_in_one_process(world: World, task: Callable[..., object]) -> None:
+    jobs = task.enqueue_many([(0.5, f"n{n}") for n in range(6)])  # pyright: ignore[reportFunctionMemberAccess]
+    world.start("--processes", "1", "--concurrency", "6")
+    assert [job.result(timeout=20) for job in jobs] == [f"n{n}" for n in range(6)]
+    words = [line.split()[0] for line in world.lines()]
+    assert words[:6] == ["begin"] * 6
+
+
+def test_a_delayed_job_waits_in_the_storage(world: World) -> None:
+    world.start("--processes", "1")
+    job = add.options(delay=0.5).enqueue(1, 1)
+    assert job.state is JobState.SCHEDULED
+    assert job.result(timeout=20) == 2
+
+
+def test_only_the_named_queues_are_worked_on(world: World) -> None:
+    other = add.options(queue="other").enqueue(1, 1)
+    mine = add.enqueue(2, 2)
+    world.start("--processes", "1")
+    assert mine.result(timeout=20) == 4
+    assert other.state is JobState.READY
+    world.start("--processes", "1", "--queues", "other")
+    assert other.result(timeout=20) == 2
+
+
+# -- when a job fails --------------------------------------------------------------------------------
+
+
+def test_a_failure_is_retried_then_dead_with_the_remote_error(world: World) -> None:
+    world.start("--processes", "1")
+    job = fail.enqueue()
     with pytest.raises(JobFailed) as caught:
-        worker_app.fail.enqueue().result(timeout=20)
+        job.result(timeout=20)
     assert (caught.value.type, caught.value.message) == ("ValueError", "always")
     assert "raise ValueError" in caught.value.traceback
 
 
-def test_a_job_that_kills_its_worker_is_dead_and_the_others_run(app: DistQ) -> None:
-    killer = worker_app.die.enqueue()
-    jobs = worker_app.add.enqueue_many([(n, 0) for n in range(20)])
+def test_a_result_that_json_cannot_hold_is_a_failure(world: World) -> None:
+    world.start("--processes", "1")
+    with pytest.raises(JobFailed, match="Unable to serialize"):
+        unwritable.enqueue().result(timeout=20)
+
+
+def test_a_task_that_exits_fails_and_its_worker_goes_on(world: World) -> None:
+    world.start("--processes", "1")
+    with pytest.raises(JobFailed, match="SystemExit"):
+        leave.enqueue().result(timeout=20)
+    assert add.enqueue(1, 1).result(timeout=20) == 2
+
+
+def test_arguments_that_no_longer_fit_end_in_dead_with_the_reason(world: World) -> None:
+    job_id = new_ids("default", 1)[0]
+    world.app.storage.run(
+        world.app.storage.enqueue([NewJob(job_id, "default", "add", b'{}\n{"a":"x","b":1}')])
+    )
+    world.start("--processes", "1")
+    with pytest.raises(JobFailed, match="valid integer"):
+        world.app.job(job_id).result(timeout=20)
+
+
+def test_a_job_of_an_unknown_task_is_left_for_another_worker(world: World) -> None:
+    job_id = new_ids("default", 1)[0]
+    world.app.storage.run(world.app.storage.enqueue([NewJob(job_id, "default", "of.tomorrow", b"{}\n{}")]))
+    world.start("--processes", "1")
+    eventually(lambda: world.record(job_id)[0] is JobState.SCHEDULED, timeout=20)
+    assert world.record(job_id)[1:] == (0, 0)
+
+
+# -- when a worker dies or freezes -------------------------------------------------------------------
+
+
+def test_a_job_that_kills_its_worker_is_dead_and_the_others_run(world: World) -> None:
+    world.start("--processes", "2")
+    killer = die.enqueue()
+    jobs = add.enqueue_many([(n, 0) for n in range(20)])
     assert [job.result(timeout=30) for job in jobs] == list(range(20))
     with pytest.raises(JobFailed, match="CrashBudgetSpent"):
         killer.result(timeout=30)
+
+
+def test_a_killed_worker_is_replaced_and_its_job_runs_again_at_once(world: World) -> None:
+    pool = world.start("--processes", "1", "--ttl", "60")
+    job = last.enqueue(2, "victim")
+    eventually(lambda: world.noted("begin victim"), timeout=20)
+    os.kill(world.pid_of("begin victim"), signal.SIGKILL)
+    assert job.result(timeout=20) == "victim"
+    assert world.record(job.id) == (JobState.DONE, 0, 1)
+    assert end(pool) == 0
+
+
+def test_bystanders_of_a_crash_are_not_charged(world: World) -> None:
+    world.start("--processes", "1", "--concurrency", "1", "--ttl", "60")
+    add.enqueue_many([(n, n) for n in range(2000)])[-1].result(timeout=20)
+    job = last.enqueue(3, "victim")
+    others = add.enqueue_many([(n, 1) for n in range(50)])
+    eventually(lambda: world.noted("begin victim"), timeout=20)
+    os.kill(world.pid_of("begin victim"), signal.SIGKILL)
+    assert [other.result(timeout=20) for other in others] == list(range(1, 51))
+    assert {world.record(other.id)[2] for other in others} == {0}
+    assert world.record(job.id)[2] == 1
+
+
+@pytest.mark.parametrize("task", [last, spin])
+def test_a_lease_is_renewed_beside_the_tasks_code(world: World, task: Callable[..., object]) -> None:
+    world.start("--processes", "2", "--ttl", "1")
+    arguments = (3.5, "long") if task is last else (3.5,)
+    job = task.enqueue(*arguments)  # pyright: ignore[reportFunctionMemberAccess]
+    job.result(timeout=20)
+    assert world.record(job.id) == (JobState.DONE, 0, 0)
+    assert world.noted("begin") == 1
+
+
+def test_a_frozen_worker_that_wakes_changes_nothing(world: World) -> None:
+    frozen = world.start("--processes", "1", "--ttl", "1")
+    job = last.enqueue(2, "frozen")
+    eventually(lambda: world.noted("begin frozen"), timeout=20)
+    os.killpg(frozen.pid, signal.SIGSTOP)
+    world.start("--processes", "1", "--ttl", "1")
+    assert job.result(timeout=30) == "frozen"
+    done = world.app.storage.run(world.app.storage.get(job.id))
+    os.killpg(frozen.pid, signal.SIGCONT)
+    eventually(lambda: world.noted("end frozen") == 2, timeout=20)
+    assert add.enqueue(1, 1).result(timeout=20) == 2
+    assert world.app.storage.run(world.app.storage.get(job.id)) == done
+    assert end(frozen) == 0
+
+
+def test_workers_end_when_their_supervisor_is_gone(world: World) -> None:
+    pool = world.start("--processes", "2")
+    workers = eventually(lambda: found if len(found := workers_of(pool)) == 2 else None, timeout=20)
+    pool.kill()
+    eventually(lambda: gone(workers), timeout=20)
+
+
+# -- when it is told to stop -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_lets_what_runs_finish_and_gives_the_rest_back(world: World, number: int) -> None:
+    pool = world.start("--processes", "1")
+    jobs = last.enqueue_many([(1, f"n{n}") for n in range(3)])
+    eventually(lambda: world.noted("begin n0"), timeout=20)
+    os.killpg(pool.pid, number)
+    assert pool.wait(20) == 0
+    assert world.noted("end n0") == 1
+    assert Counter(world.record(job.id) for job in jobs) == {
+        (JobState.DONE, 0, 0): 1,
+        (JobState.READY, 0, 0): 2,
+    }
+
+
+@pytest.mark.parametrize("task", [last, alast])
+def test_what_outlives_the_grace_time_is_given_back(world: World, task: Callable[..., object]) -> None:
+    pool = world.start("--processes", "1", "--grace", "0.5")
+    job = task.enqueue(60, "endless")  # pyright: ignore[reportFunctionMemberAccess]
+    eventually(lambda: world.noted("begin endless"), timeout=20)
+    assert end(pool) == 0
+    assert world.record(job.id) == (JobState.READY, 0, 0)
+
+
+def test_what_cannot_begin_soon_is_given_to_others(world: World) -> None:
+    world.start("--processes", "1", "--ttl", "60")
+    add.enqueue_many([(n, n) for n in range(2000)])[-1].result(timeout=20)
+    last.enqueue(30, "blocker")
+    others = add.enqueue_many([(n, 1) for n in range(50)])
+    eventually(lambda: world.noted("begin blocker"), timeout=20)
+    eventually(lambda: {world.record(job.id)[0] for job in others} <= {JobState.READY, JobState.DONE})

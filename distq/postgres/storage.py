@@ -107,9 +107,15 @@ class PostgresStorage:
             **self._burial,
         )
 
-    def tick(self, queue: str, *, limit: int, grace: float) -> Op[Tick]:
+    def tick(self, queue: str, *, limit: int, grace: float, outage: float) -> Op[Tick]:
         return self._op(
-            "tick", lambda rows: Tick(*rows[0][:5]), queue=queue, limit=limit, grace=grace, **self._burial
+            "tick",
+            lambda rows: Tick(*rows[0][:5]),
+            queue=queue,
+            limit=limit,
+            grace=grace,
+            outage=outage,
+            **self._burial,
         )
 
     @property

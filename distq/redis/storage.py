@@ -93,9 +93,11 @@ class RedisStorage:
         call = self._call("forfeit", queue, names, [worker, CRASH_BUDGET, CRASHED, *begun])
         return Op([call], lambda answers: answers[0])
 
-    def tick(self, queue: str, *, limit: int, grace: float) -> Op[Tick]:
+    def tick(self, queue: str, *, limit: int, grace: float, outage: float) -> Op[Tick]:
         names = "ready suspect scheduled leased tokens tries crashes errors dead ended results pulse wake"
-        call = self._call("tick", queue, names, [min(limit, CHUNK), _ms(grace), CRASH_BUDGET, CRASHED])
+        call = self._call(
+            "tick", queue, names, [min(limit, CHUNK), _ms(grace), _ms(outage), CRASH_BUDGET, CRASHED]
+        )
         return Op([call], lambda answers: Tick(*answers[0]))
 
     def get(self, job_id: str) -> Op[JobRecord | None]:

@@ -6,7 +6,7 @@ WITH pulse AS MATERIALIZED (
 ), beaten AS (
     UPDATE distq.pulse SET ticked_at = now() WHERE EXISTS (SELECT FROM pulse)
 ), outage AS MATERIALIZED (
-    SELECT ticked_at < now() - %(grace)s / 2 * interval '1 second' AS grace FROM pulse
+    SELECT ticked_at < now() - %(outage)s * interval '1 second' AS grace FROM pulse
 ), due AS MATERIALIZED (
     SELECT id FROM distq.job
     WHERE state = 'scheduled' AND ready_at <= now() AND EXISTS (SELECT FROM pulse)

@@ -1,11 +1,12 @@
 -- One maintenance pass over a queue, skipped where another worker has just made one.
 -- KEYS  ready (list), suspect (list), scheduled (zset), leased (zset), tokens (hash), tries (hash),
 --       crashes (hash), errors (hash), dead (zset), ended (zset), results (hash), pulse (string), wake (channel)
--- ARGV  limit, grace in ms, crash budget, body of a buried job
+-- ARGV  limit, grace in ms, outage in ms, crash budget, body of a buried job
 -- Returns promoted, reclaimed, buried, pruned, suspects: how many of each.
 local ready, suspect, scheduled, leased, tokens, tries, crashes, errors, dead, ended, results, pulse, wake =
   unpack(KEYS)
-local limit, grace, budget, crashed = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local limit, grace, longest_gap, budget, crashed =
+  ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
@@ -26,7 +27,7 @@ end
 if #promoted > 0 then redis.call('ZREM', scheduled, unpack(promoted)) end
 
 local reclaimed, buried = 0, 0
-local outage = now - before > grace / 2
+local outage = now - before > longest_gap
 for _, id in ipairs(due(leased)) do
   if outage then
     redis.call('ZADD', leased, now + grace, id)
