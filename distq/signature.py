@@ -13,11 +13,13 @@ from typing import Any
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.experimental.arguments_schema import generate_arguments_schema
 from pydantic_core import ArgsKwargs, PydanticSerializationError, SchemaError, SchemaValidator, from_json
+from pydantic_core.core_schema import CoreConfig
 
 from distq.errors import ConfigurationError, InvalidArguments
 from distq.messages import arguments_of, encode_payload, encode_value
 
 _CONFIG = ConfigDict(arbitrary_types_allowed=False, val_json_bytes="base64", ser_json_bytes="base64")
+_CORE_CONFIG = CoreConfig(val_json_bytes="base64")
 
 
 class Signature:
@@ -37,7 +39,8 @@ class Signature:
     @cached_property
     def _validator(self) -> SchemaValidator:
         try:
-            return SchemaValidator(generate_arguments_schema(self._function, config=_CONFIG))
+            schema = generate_arguments_schema(self._function, config=_CONFIG)
+            return SchemaValidator(schema, _CORE_CONFIG)
         except (PydanticUserError, SchemaError, NameError) as error:
             reason = error.message if isinstance(error, PydanticUserError) else str(error).splitlines()[-1]
             raise ConfigurationError(

@@ -1,0 +1,329 @@
+"""Declaring tasks, enqueuing calls, and what the arguments become on their way."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import BaseModel
+
+from distq import (
+    AsyncTask,
+    ConfigurationError,
+    DistQ,
+    InvalidArguments,
+    JobFailed,
+    JobNotFound,
+    JobState,
+    ResultTimeout,
+    Task,
+)
+from distq.execution import arun, is_async, run
+from distq.job import OutcomeKind
+from distq.signature import Signature
+
+
+@pytest.fixture
+def app() -> DistQ:
+    return DistQ("memory://")
+
+
+def work(app: DistQ, queue: str = "default") -> int:
+    """Run what is ready here and now; returns how many jobs ran."""
+    leases = app.storage.run(app.storage.lease(queue, worker="w", limit=100, ttl=60, alone=True))
+    outcomes = [
+        asyncio.run(arun(app, lease)) if is_async(app, lease.task) else run(app, lease) for lease in leases
+    ]
+    app.storage.run(app.storage.settle(outcomes, keep=60))
+    return len(outcomes)
+
+
+# -- declaring ---------------------------------------------------------------------------------------
+
+
+def test_a_task_is_named_after_its_module_and_function(app: DistQ) -> None:
+    @app.task
+    def add(a: int, b: int) -> int:
+        """Adds."""
+        return a + b
+
+    assert isinstance(add, Task)
+    assert add.name == "tests.test_task.add"
+    assert (add.__name__, add.__doc__) == ("add", "Adds.")
+
+
+def test_a_plain_call_stays_a_plain_call(app: DistQ) -> None:
+    @app.task(queue="q")
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    @app.task
+    async def aadd(a: int, b: int) -> int:
+        return a + b
+
+    assert add(1, b=2) == 3
+    assert isinstance(aadd, AsyncTask)
+    assert asyncio.run(aadd(1, 2)) == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"queue": "no spaces"}, "queue"),
+        ({"queue": "{tag}"}, "queue"),
+        ({"retries": -1}, "retries"),
+        ({"retries": 1.5}, "retries"),
+        ({"backoff": "sometimes"}, "backoff"),
+        ({"backoff": -1}, "backoff"),
+        ({"backoff": []}, "backoff"),
+        ({"backoff": True}, "backoff"),
+        ({"name": "two\nlines"}, "one line"),
+    ],
+)
+def test_options_are_checked_when_declared(app: DistQ, options: dict[str, Any], word: str) -> None:
+    with pytest.raises(ConfigurationError, match=word):
+        app.task(**options)(lambda: None)
+
+
+def test_a_name_is_declared_once(app: DistQ) -> None:
+    app.task(name="one")(lambda: None)
+    with pytest.raises(ConfigurationError, match="declared twice"):
+        app.task(name="one")(lambda: None)
+
+
+def test_urls_that_no_storage_takes_are_refused() -> None:
+    for url in (
+        "mysql://user:secret@host/db",
+        "nonsense",
+        "postgresql://h/d?schema=A;B",
+        "redis://h?prefix={x}",
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            DistQ(url)
+        assert "secret" not in str(caught.value)
+
+
+# -- enqueuing ---------------------------------------------------------------------------------------
+
+
+def test_a_call_runs_and_gives_its_result(app: DistQ) -> None:
+    @app.task
+    def add(a: int, b: int) -> int:
+        return a + b
+
+    job = add.enqueue(1, b=2)
+    assert job.state is JobState.READY
+    assert work(app) == 1
+    assert job.state is JobState.DONE
+    assert job.result(timeout=0) == 3
+    assert app.job(job.id).result() == 3
+    assert app.job(job.id) == job
+
+
+def test_the_async_face_does_the_same(app: DistQ) -> None:
+    @app.task
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    async def enqueue() -> int:
+        job = await add.aenqueue(1, 2)
+        many = await add.aenqueue_many([(1, 1), {"a": 2, "b": 2}])
+        assert await job.astate() is JobState.READY
+        await asyncio.to_thread(work, app)
+        assert [await other.aresult(timeout=1) for other in many] == [2, 4]
+        return await job.aresult(timeout=1)
+
+    assert asyncio.run(enqueue()) == 3
+
+
+def test_many_calls_by_position_and_by_keyword(app: DistQ) -> None:
+    @app.task
+    def add(a: int, b: int = 10) -> int:
+        return a + b
+
+    jobs = add.enqueue_many([(1, 2), [3], {"a": 4}, {"a": 5, "b": 5}])
+    work(app)
+    assert [job.result() for job in jobs] == [3, 13, 14, 10]
+    assert add.enqueue_many([]) == []
+    with pytest.raises(ConfigurationError, match="sequences or mappings"):
+        add.enqueue_many(["ab"])
+
+
+def test_one_bad_call_of_many_enqueues_none(app: DistQ) -> None:
+    @app.task
+    def add(a: int) -> int:
+        return a
+
+    with pytest.raises(InvalidArguments):
+        add.enqueue_many([(1,), ("x",)])
+    assert work(app) == 0
+
+
+def test_options_change_one_call_and_not_the_task(app: DistQ) -> None:
+    @app.task(queue="a")
+    def add(a: int) -> int:
+        return a
+
+    assert add.options(queue="b", delay=60).enqueue(1).id.startswith("b:")
+    assert add.enqueue(1).id.startswith("a:")
+    assert add.options(delay=60).enqueue(1).state is JobState.SCHEDULED
+    with pytest.raises(ConfigurationError, match="delay"):
+        add.options(delay=-1)
+
+
+def test_errors_of_a_handle_are_clear(app: DistQ) -> None:
+    @app.task(retries=0)
+    def fail() -> None:
+        raise KeyError("gone")
+
+    job = fail.enqueue()
+    with pytest.raises(ResultTimeout, match="has not ended within"):
+        job.result(timeout=0)
+    work(app)
+    with pytest.raises(JobFailed, match="KeyError: 'gone'"):
+        job.result()
+    with pytest.raises(JobNotFound):
+        app.job("nonsense")
+    with pytest.raises(JobNotFound):
+        _ = app.job("default:" + "0" * 32).state
+
+
+def test_the_error_of_the_last_try_has_the_remote_traceback(app: DistQ) -> None:
+    @app.task(retries=1, backoff=0)
+    def fail() -> None:
+        raise ValueError("no")
+
+    job = fail.enqueue()
+    assert (work(app), work(app), work(app)) == (1, 1, 0)
+    with pytest.raises(JobFailed) as caught:
+        job.result()
+    assert 'raise ValueError("no")' in caught.value.traceback
+
+
+# -- arguments ---------------------------------------------------------------------------------------
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Order(BaseModel):
+    lines: list[int]
+    at: datetime
+
+
+@dataclasses.dataclass
+class Point:
+    x: float
+    y: float = 0.0
+
+
+def everything(
+    order: Order,
+    /,
+    when: datetime,
+    raw: bytes,
+    *,
+    colour: Colour,
+    ids: set[UUID],
+    point: Point,
+    pair: tuple[int, str] = (1, "a"),
+    missing: int | None = None,
+    **extra: int,
+) -> Order: ...
+
+
+def test_arguments_survive_the_journey_with_their_types() -> None:
+    now = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+    ids = {UUID(int=1), UUID(int=2)}
+    signature = Signature("t", everything)
+    named: dict[str, Any] = {"colour": Colour.RED, "ids": ids, "point": Point(1.5), "extra": 7}
+    payload = signature.encode((Order(lines=[1], at=now), now, b"\x00\xff"), named)
+    args, kwargs = signature.decode(payload)
+    bound = {**dict(zip(["order", "when", "raw"], args, strict=True)), **kwargs}
+    assert bound == {
+        "order": Order(lines=[1], at=now),
+        "when": now,
+        "raw": b"\x00\xff",
+        "pair": (1, "a"),
+        "missing": None,
+        **named,
+    }
+
+
+def test_arguments_are_coerced_where_pydantic_does() -> None:
+    def task(n: int, at: datetime) -> None: ...
+
+    signature = Signature("t", task)
+    args, _ = signature.decode(signature.encode(("5", "2026-11-24T12:00:00Z"), {}))
+    assert args == (5, datetime(2026, 11, 24, 12, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "words"),
+    [
+        ((), {}, "a: Missing required argument"),
+        (("x",), {}, "a: Input should be a valid integer"),
+        ((1, 2, 3), {}, "Unexpected positional argument"),
+        ((1,), {"c": 1}, "c: Unexpected keyword argument"),
+        ((1,), {"a": 1}, "a: Got multiple values"),
+    ],
+)
+def test_a_wrong_call_is_refused_with_the_place(args: Any, kwargs: Any, words: str) -> None:
+    def task(a: int, b: str = "") -> None: ...
+
+    with pytest.raises(InvalidArguments, match=words):
+        Signature("t", task).encode(args, kwargs)
+
+
+def test_what_json_cannot_hold_is_refused() -> None:
+    def anything(a: Any) -> None: ...
+
+    class Opaque: ...
+
+    def opaque(a: Opaque) -> None: ...
+
+    with pytest.raises(InvalidArguments, match="Unable to serialize"):
+        Signature("t", anything).encode((object(),), {})
+    with pytest.raises(ConfigurationError, match="cannot be enqueued"):
+        Signature("t", opaque).encode((Opaque(),), {})
+
+
+def test_a_result_has_the_type_of_the_annotation(app: DistQ) -> None:
+    @app.task
+    def point(x: float) -> Point:
+        return Point(x)
+
+    @app.task
+    def model(n: int) -> Order:
+        return Order(lines=[n], at=datetime(2026, 1, 1, tzinfo=UTC))
+
+    @app.task
+    def untyped(n):  # pyright: ignore[reportMissingParameterType]
+        return {"n": n}
+
+    jobs = [point.enqueue(2), model.enqueue(3), untyped.enqueue(4)]
+    work(app)
+    assert jobs[0].result() == Point(2.0)
+    assert jobs[1].result() == Order(lines=[3], at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert jobs[2].result() == {"n": 4}
+
+
+def test_a_retry_waits_by_the_back_off(app: DistQ) -> None:
+    @app.task(retries=2, backoff=[5, 7])
+    def fail() -> None:
+        raise ValueError
+
+    fail.enqueue()
+    (lease,) = app.storage.run(app.storage.lease("default", worker="w", limit=1, ttl=60, alone=True))
+    outcomes = [run(app, lease._replace(tries=tries)) for tries in range(3)]
+    assert [(outcome.kind, outcome.delay) for outcome in outcomes] == [
+        (OutcomeKind.RETRY, 5),
+        (OutcomeKind.RETRY, 7),
+        (OutcomeKind.DEAD, 0),
+    ]
