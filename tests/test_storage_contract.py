@@ -519,3 +519,15 @@ def test_migrating_twice_and_by_two_at_once_is_safe(storage: Storage, url: str) 
         thread.join()
     assert errors == []
     assert "nothing to" in storage.migrate()[0]
+
+
+@pytest.mark.parametrize("url", ["postgres", "redis"], indirect=True)
+def test_a_forked_child_uses_connections_of_its_own(storage: Storage) -> None:
+    add(storage)
+    child = os.fork()
+    if child == 0:
+        os._exit(len(take(storage)) - 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert take(storage) == []
+    add(storage)
+    assert len(take(storage)) == 1
