@@ -55,23 +55,30 @@ def _unknown(lease: Lease) -> Outcome:
 
 
 def _failed(task: BaseTask[..., Any], lease: Lease, error: BaseException) -> Outcome:
-    body = encode_error(remote_error(error))
+    remote = remote_error(error)
+    body = encode_error(remote)
     tries = lease.tries + 1
     hopeless = isinstance(error, InvalidArguments | PydanticSerializationError)
     if hopeless or tries > task.declared.retries:
         telemetry.emit(
-            "error", "job {id} ({task}) is dead: {error!r}", id=lease.id, task=task.name, error=error
+            "error",
+            "job {id} ({task}) is dead: {type}: {error}",
+            id=lease.id,
+            task=task.name,
+            type=remote.type,
+            error=remote.message,
         )
         return Outcome(lease.id, lease.token, OutcomeKind.DEAD, body)
     delay = task.backoff(tries)
     telemetry.emit(
         "warn",
-        "job {id} ({task}) failed, try {tries} of {of}, next in {delay:.3g} s: {error!r}",
+        "job {id} ({task}) failed, try {tries} of {of}, next in {delay:.3g} s: {type}: {error}",
         id=lease.id,
         task=task.name,
         tries=tries,
         of=task.declared.retries + 1,
         delay=delay,
-        error=error,
+        type=remote.type,
+        error=remote.message,
     )
     return Outcome(lease.id, lease.token, OutcomeKind.RETRY, body, delay)

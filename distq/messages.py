@@ -48,4 +48,9 @@ def decode_error(body: bytes) -> RemoteError:
 def remote_error(error: BaseException) -> RemoteError:
     """An exception as it travels."""
     text = "".join(traceback.format_exception(error))
-    return RemoteError(type(error).__qualname__, str(error), text)
+    try:
+        message = str(error)
+    # User code may raise what cannot even be shown; the job has failed all the same.
+    except Exception:  # noqa: BLE001
+        message = "its message cannot be shown"
+    return RemoteError(type(error).__qualname__, message, text)

@@ -75,10 +75,10 @@ class Pool:
         Raises:
             SchemaError: the storage needs `distq migrate` first.
         """
-        self._check_storage()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        self._check_storage()
         while not self._stopping or any(place.process for place in self._places):
             for place in self._places:
                 self._attend(place)

@@ -10,11 +10,13 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from traceback import format_exc
 
 from distq import execution, telemetry
 from distq.app import DistQ
@@ -107,15 +109,22 @@ class Worker:
         os.write(self._waker, bytes([signal.SIGTERM]))
 
     def _work(self) -> None:
-        while not self._over():
-            self._listen()
-            try:
-                self._step()
-                self._failures = 0
-            except StorageError as error:
-                self._back_off(error)
+        try:
+            while not self._over():
+                self._listen()
+                try:
+                    self._step()
+                    self._failures = 0
+                except StorageError as error:
+                    self._back_off(error)
+        # Without its I/O thread the process would live on and do nothing: end it, to be replaced.
+        except BaseException:  # noqa: BLE001
+            telemetry.emit(
+                "error", "worker {name} cannot go on\n{trace}", name=self._name, trace=format_exc()
+            )
+            _quit(1)
         if self._overdue():
-            os._exit(0)
+            _quit(0)
         self._lane.stop(self._threads)
         if self._loop:
             self._loop.stop()
@@ -294,6 +303,13 @@ class Worker:
 def maintenance(storage: Storage, queue: str, ttl: float) -> Op[Tick]:
     """The maintenance pass that a worker whose leases last `ttl` seconds makes."""
     return storage.tick(queue, limit=TICK_LIMIT, grace=ttl, outage=max(OUTAGE, ttl / 2))
+
+
+def _quit(status: int) -> None:
+    """End the process now, whatever its other threads are at."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _ignore(number: int, frame: object) -> None:

@@ -19,7 +19,7 @@ from distq import DistQ, JobFailed, JobState
 from distq.job import NewJob, new_ids
 from tests import worker_app
 from tests.helpers import eventually
-from tests.worker_app import aadd, add, alast, die, fail, last, leave, spin, unwritable
+from tests.worker_app import aadd, add, alast, die, fail, last, leave, sabotage, shy, spin, unwritable
 
 
 @dataclass
@@ -138,6 +138,12 @@ def test_a_result_that_json_cannot_hold_is_a_failure(world: World) -> None:
         unwritable.enqueue().result(timeout=20)
 
 
+def test_an_error_that_cannot_be_shown_is_a_failure_like_others(world: World) -> None:
+    world.start("--processes", "1")
+    with pytest.raises(JobFailed, match="Shy: its message cannot be shown"):
+        shy.enqueue().result(timeout=20)
+
+
 def test_a_task_that_exits_fails_and_its_worker_goes_on(world: World) -> None:
     world.start("--processes", "1")
     with pytest.raises(JobFailed, match="SystemExit"):
@@ -220,6 +226,12 @@ def test_a_frozen_worker_that_wakes_changes_nothing(world: World) -> None:
     assert add.enqueue(1, 1).result(timeout=20) == 2
     assert world.app.storage.run(world.app.storage.get(job.id)) == done
     assert end(frozen) == 0
+
+
+def test_a_worker_whose_io_thread_fails_ends_and_is_replaced(world: World) -> None:
+    world.start("--processes", "1")
+    sabotage.enqueue().result(timeout=20)
+    assert world.noted("sabotage") == 1
 
 
 def test_workers_end_when_their_supervisor_is_gone(world: World) -> None:

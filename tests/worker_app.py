@@ -72,3 +72,24 @@ def unwritable() -> object:
 @app.task(name="leave", retries=0)
 def leave() -> None:
     raise SystemExit(3)
+
+
+class Shy(Exception):
+    """An error that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+@app.task(name="shy", retries=0)
+def shy() -> None:
+    raise Shy
+
+
+@app.task(name="sabotage", retries=0)
+def sabotage() -> None:
+    """Break the first worker's own I/O thread, as a bug of distq's would."""
+    if Path(os.environ["DISTQ_TEST_NOTES"]).exists():
+        return
+    note("sabotage")
+    app.storage.settle = None  # pyright: ignore[reportAttributeAccessIssue]
