@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import sqlalchemy
 from amqp.exceptions import AMQPError, MessageNacked
 from celery.backends.database.session import ResultModelBase
-from celery.worker.consumer import Consumer
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 from kombu.messaging import Producer
@@ -20,7 +19,7 @@ from kombu.transport.sqlalchemy import Channel as SqlChannel
 from kombu.transport.sqlalchemy.models import metadata as broker_metadata
 
 from adapters.base import Cell, JobSpec, Profile, Promises, Service
-from adapters.celery_app import MATCHED, SOLO, TUNED, CeleryAdapter, promises
+from adapters.celery_app import CHUNKS, MATCHED, SOLO, TUNED, CeleryAdapter, NoDelayedDelivery, promises
 from adapters.stores import CONNECT_S, PostgresStore, RedisStore, unreachable
 
 
@@ -37,9 +36,10 @@ class CeleryRedis(CeleryAdapter):
 
     @classmethod
     def promises(cls, profile: Profile) -> Promises:
-        # A prefork worker puts a killed child's job back. What a killed worker held comes back after
-        # the visibility timeout (kombu/transport/redis.py), and solo is a worker a process.
-        return promises(profile, "Redis", 3600.0 if profile == "tuned" else 1.0)
+        # A prefork worker puts a killed child's job back when it looks after its pool, every 5 s. What
+        # a killed worker held comes back after the visibility timeout (kombu/transport/redis.py), and
+        # solo is a worker a process.
+        return promises(profile, "Redis", 3600.0 if profile == "tuned" else 5.0, CHUNKS[profile])
 
     def _servers(self) -> dict[str, Any]:
         url = self._cell.urls[Service.REDIS]
@@ -90,7 +90,7 @@ class CeleryRabbitmq(CeleryRedis):
 
     @classmethod
     def promises(cls, profile: Profile) -> Promises:
-        return promises(profile, "Redis", 1.0)
+        return promises(profile, "Redis", 1.0 if profile == "tuned" else 5.0, CHUNKS[profile])
 
     def _servers(self) -> dict[str, Any]:
         memory, strict = self._cell.tier == "memory", self._cell.tier == "strict"
@@ -138,6 +138,21 @@ class CeleryRabbitmq(CeleryRedis):
         with self._connection() as connection:
             return connection.default_channel.queue_declare(self._queue, passive=True).message_count
 
+    def effective_settings(self) -> Mapping[str, str]:
+        conf = self._app.conf
+        with self._connection() as connection:
+            # RabbitMQ refuses a declaration that differs from the queue there is.
+            self._app.amqp.default_queue(connection.default_channel).declare()
+            server: Any = connection.connection
+            version = server.server_properties["version"]
+        return {
+            **super().effective_settings(),
+            "rabbitmq.version": version,
+            "rabbitmq.queue": f"durable, {conf.task_default_queue_type}",
+            "task_default_delivery_mode": conf.task_default_delivery_mode,
+            "confirm_publish": str(conf.broker_transport_options["confirm_publish"] or self._chunk > 1),
+        }
+
     def teardown(self) -> None:
         with self._connection() as connection:
             channel = connection.default_channel
@@ -151,16 +166,9 @@ def _refuse(tag: int, multiple: bool) -> None:
     raise MessageNacked(tag)
 
 
-class NoDelayedDelivery(Consumer):
-    """A worker's consumer without the step for ETA on quorum queues.
-
-    That step declares 28 exchanges and queues whose names no setting changes; no job here has an ETA.
-    """
-
-    class Blueprint(Consumer.Blueprint):
-        """The same steps but that one."""
-
-        default_steps: ClassVar = [step for step in Consumer.Blueprint.default_steps if "delayed" not in step]
+# A fetched message stays in the table, before the others in kombu's own index, so that each fetch walks
+# over all those before it. A database expert's remedy.
+_INDEX = "CREATE INDEX ON kombu_message (timestamp, id) WHERE visible"
 
 
 class CeleryPostgres(CeleryAdapter):
@@ -170,6 +178,7 @@ class CeleryPostgres(CeleryAdapter):
     needs = frozenset({Service.POSTGRES})
     # Prefork in every profile: the database backend of a solo worker connects anew for each result.
     _profiles: ClassVar = {"default": {}, "matched": MATCHED, "tuned": TUNED}
+    _chunks: ClassVar = dict.fromkeys(CHUNKS, 1)  # every message is a transaction of its own
 
     def __init__(self, cell: Cell) -> None:
         url = sqlalchemy.make_url(cell.urls[Service.POSTGRES]).set(drivername="postgresql+psycopg")
@@ -180,13 +189,15 @@ class CeleryPostgres(CeleryAdapter):
 
     @classmethod
     def promises(cls, profile: Profile) -> Promises:
-        kept = promises(profile, "a table", 1.0)
+        # Without an event loop the worker waits 10 s for the result of a killed child
+        # (billiard/pool.py, LOST_WORKER_TIMEOUT).
+        row = promises(profile, "a table", 12.0, chunk=1)
         if profile == "default":
-            return kept
+            return row
         # kombu/transport/sqlalchemy: fetching a message hides its row for good. A rejected message
         # is put again, by the worker that holds it; when that dies, its messages are lost.
         text = "after the run, result stored; but a killed pool's messages are lost"
-        return kept.model_copy(update={"delivery": "at most once", "acked": text})
+        return row.model_copy(update={"delivery": "at most once", "acked": text})
 
     def _servers(self) -> dict[str, Any]:
         return {"broker_url": f"sqla+{self._url}", "result_backend": f"db+{self._url}"}
@@ -202,6 +213,9 @@ class CeleryPostgres(CeleryAdapter):
             self._app.amqp.default_queue(channel).declare()
             channel.session.close()
         engine.dispose()
+        if self._cell.profile == "tuned":
+            with self._store.connect() as connection:
+                connection.execute(_INDEX)
 
     def depth(self) -> int:
         """How many messages were not fetched; what became of those that were is not in the table."""

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal
 import celery
 import kombu
 from amqp.exceptions import AMQPError, MessageNacked
+from celery.worker.consumer import Consumer
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 from kombu.messaging import Producer
@@ -23,17 +24,18 @@ from adapters import processes
 from adapters.base import Adapter, Cell, JobSpec, Profile, Promises, Submission
 
 # userguide/tasks.html, Task.acks_late and Task.reject_on_worker_lost: a message is acked when the task
-# has returned and its result is stored, and put back at once when the child that ran it was killed.
+# has returned and its result is stored, and put back when the child that ran it was killed.
 MATCHED = {"task_acks_late": True, "task_reject_on_worker_lost": True}
 # userguide/optimizing.html, "Prefetch Limits": for many short tasks "say 64, or 128".
 TUNED = MATCHED | {"worker_prefetch_multiplier": 128}
 # userguide/concurrency: solo runs a task where its message arrived, without the pipes between parent
 # and child. One such worker a process, so that as many jobs run at once as with prefork.
 SOLO = {"worker_pool": "solo"}
-_CHUNK = 100
+CHUNKS: dict[Profile, int] = {"default": 1, "matched": 1, "tuned": 100}
+"""How many jobs are sent before their fate is asked, where the transport can."""
 
 
-def promises(profile: Profile, results: str, lost_worker_s: float) -> Promises:
+def promises(profile: Profile, results: str, lost_worker_s: float, chunk: int) -> Promises:
     """The row of a contender whose job runs again so many seconds after its worker process was killed."""
     early = profile == "default"
     return Promises(
@@ -42,7 +44,7 @@ def promises(profile: Profile, results: str, lost_worker_s: float) -> Promises:
         fenced=False,
         results=f"{results}, kept a day",
         prefetch="128 a process" if profile == "tuned" else "4 a process",
-        batch=f"{_CHUNK if profile == 'tuned' else 1} sent, 1 acked",
+        batch=f"{'1' if chunk == 1 else f'up to {chunk}'} sent, 1 acked",
         redelivery_s=None if early else lost_worker_s,
     )
 
@@ -51,11 +53,12 @@ class CeleryAdapter(Adapter):
     """What the three brokers share. `default` is getting-started/first-steps-with-celery.html."""
 
     _profiles: ClassVar[Mapping[Profile, dict[str, Any]]]
+    _chunks: ClassVar[Mapping[Profile, int]] = CHUNKS
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
         self._queue = cell.namespace
-        self._chunk = _CHUNK if cell.profile == "tuned" else 1
+        self._chunk = self._chunks[cell.profile]
         self._handler = cell.make_handler()
         self._app = self._make_app()
         self._sender = self._app
@@ -151,3 +154,15 @@ class CeleryAdapter(Adapter):
     def teardown(self) -> None:
         self._sender.close()
         self._app.close()
+
+
+class NoDelayedDelivery(Consumer):
+    """A worker's consumer without the step for ETA on quorum queues.
+
+    That step declares 28 exchanges and queues whose names no setting changes; no job here has an ETA.
+    """
+
+    class Blueprint(Consumer.Blueprint):
+        """The same steps but that one."""
+
+        default_steps: ClassVar = [step for step in Consumer.Blueprint.default_steps if "delayed" not in step]

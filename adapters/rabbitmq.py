@@ -27,10 +27,7 @@ from adapters.stores import CONNECT_S, PostgresStore, RedisStore, unreachable
 # pika logs each error that it also raises.
 logging.getLogger("pika").setLevel(logging.CRITICAL)
 
-_IDLE_S = 0.05
-"""After so long without a message what is pending is stored and acked."""
-
-_KEEP_S = 3600
+_DAY_S = 86400
 
 Results = Sequence[tuple[int, int]]
 
@@ -75,7 +72,7 @@ class RabbitmqAdapter(Adapter):
             fenced=False,
             results=cls._kept,
             prefetch=str(settings.prefetch),
-            batch=f"{sent}; up to {settings.batch} stored and acked",
+            batch=f"{sent}; {'1' if settings.batch == 1 else f'up to {settings.batch}'} stored and acked",
             redelivery_s=1.0,
         )
 
@@ -105,8 +102,7 @@ class RabbitmqAdapter(Adapter):
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> AdapterError:
-        where = f"{self._parameters.host}:{self._parameters.port}"
-        return unreachable(Service.RABBITMQ, where, error)
+        return unreachable(Service.RABBITMQ, f"{self._parameters.host}:{self._parameters.port}", error)
 
     def submit(self, jobs: Iterable[JobSpec]) -> Iterator[Submission]:
         try:
@@ -230,7 +226,7 @@ class RabbitmqRedis(RabbitmqAdapter):
             def record(results: Results) -> None:
                 pipeline = client.pipeline(transaction=False)
                 for id, result in results:
-                    pipeline.set(self._key(id), result, ex=86400)
+                    pipeline.set(self._key(id), result, ex=_DAY_S)
                 pipeline.execute()
 
             yield record

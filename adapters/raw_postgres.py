@@ -19,7 +19,7 @@ from adapters.stores import PostgresStore
 
 _BATCH: dict[Profile, int] = {"default": 200, "matched": 200, "tuned": 1000}
 _ENQUEUE = 1000
-_TTL_S = 5
+_TTL_S = 3
 _WAIT_S = 0.2
 
 _TABLE = """
