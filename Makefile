@@ -14,7 +14,7 @@ bench: .venv/.bench rabbitmq ## Set up and compare the contenders: JOBS=10000 AR
 	@.venv/bin/python -m scenarios.run --jobs $(JOBS) $(ARGS)
 
 test: .venv/.dev rabbitmq ## Set up and run the tests: ARGS="-k servers"
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: .venv/.dev ## Lint, formatting, types, who imports whom
 	@.venv/bin/ruff check
