@@ -72,6 +72,7 @@ class Worker:
         self._loop = LoopLane(context, settings.concurrency) if any(kinds) else None
         self._lane = ThreadLane(context)
         self._threads = 1 if all(kinds) else settings.concurrency
+        self._beat = min(POLL, settings.ttl / 4)
         self._held: dict[str, Lease] = {}
         self._outbox: deque[tuple[Outcome, float]] = deque()
         self._unsettled: list[Outcome] = []
@@ -279,9 +280,9 @@ class Worker:
         self._parked = True
         if not self._outbox:
             if self._stopping or not self._room():
-                select.select([self._wakeup], [], [], POLL / 10 if self._stopping else POLL)
+                select.select([self._wakeup], [], [], self._beat / 10 if self._stopping else self._beat)
             else:
-                self._storage.wait(self._settings.queues, timeout=POLL, wakeup=self._wakeup)
+                self._storage.wait(self._settings.queues, timeout=self._beat, wakeup=self._wakeup)
         self._parked = False
 
     def _listen(self) -> None:
