@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -21,20 +20,26 @@ _PACKAGES = (
 _SYNC_SECONDS = 0.5
 
 
-def manifest(**fields: Any) -> Mapping[str, Any]:
-    """The run's own fields with those of the machine, the packages and the checkout."""
-    return {**fields, "machine": machine(), "packages": packages(), **checkout()}
+def surroundings(disk: Path) -> Mapping[str, Any]:
+    """The machine, its disk, the packages and the checkout, as they are now."""
+    return {
+        "machine": machine(),
+        "syncs_per_second": syncs_per_second(disk),
+        "packages": packages(),
+        **checkout(),
+    }
 
 
 def machine() -> dict[str, Any]:
-    """CPU, memory, kernel, load, and how often a second the disk of the servers' data can sync."""
+    """Kernel, CPU, memory, load and Python."""
     return {
         "system": platform.platform(),
+        "kernel": platform.release(),
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "memory_mb": psutil.virtual_memory().total // 2**20,
         "load": os.getloadavg(),
-        "python": sys.version.split()[0],
+        "python": platform.python_version(),
     }
 
 
@@ -56,13 +61,14 @@ def checkout() -> dict[str, Any]:
     return {"commit": commit, "dirty": None if status is None else bool(status)}
 
 
-def syncs_per_second(directory: Path) -> float:
+def syncs_per_second(directory: Path) -> int:
     """How many 4 KiB appends a second can be synced one by one in a directory."""
+    sync = getattr(os, "fdatasync", os.fsync)
     path, count, began = directory / "sync-probe", 0, time.monotonic()
     with path.open("wb", buffering=0) as file:
         while time.monotonic() - began < _SYNC_SECONDS:
             file.write(bytes(4096))
-            os.fdatasync(file.fileno()) if hasattr(os, "fdatasync") else os.fsync(file.fileno())
+            sync(file.fileno())
             count += 1
     path.unlink()
     return round(count / _SYNC_SECONDS)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 PATIENCE_S = 5.0
 _POLL_S = 0.002
+_OPEN = "open"
 
 
 class Gate:
@@ -22,15 +23,17 @@ class Gate:
 
     def arrived(self) -> int:
         """How many worker processes have reached their first job."""
-        return len(os.listdir(self._directory))
+        return len({*os.listdir(self._directory)} - {_OPEN})
 
     def is_open(self) -> bool:
-        """Whether every worker process has reached its first job."""
-        return self.arrived() >= self._processes
+        """Whether every worker process has reached its first job, or one has waited for that too long."""
+        return self.arrived() >= self._processes or (self._directory / _OPEN).exists()
 
     def pass_through(self) -> None:
-        """Announce this process and wait."""
+        """Announce this process and wait. Who loses patience opens the gate for all."""
         (self._directory / str(os.getpid())).touch()
         deadline = time.monotonic() + PATIENCE_S
-        while not self.is_open() and time.monotonic() < deadline:
+        while not self.is_open():
+            if time.monotonic() > deadline:
+                (self._directory / _OPEN).touch()
             time.sleep(_POLL_S)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from adapters.base import Cell, JobSpec, expected_result
 from scenarios.gate import Gate
 from scenarios.layout import Layout
 from scenarios.ledger import Moment, Writer
+from scenarios.work import parse_work
+from scenarios.workload import WARM_UP
 
 
 class LedgerHandler:
@@ -18,7 +19,7 @@ class LedgerHandler:
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
-        self._work = parse_work(cell.work)
+        self._work = parse_work(cell.work).run
         self._pid = 0
         self._lock = threading.Lock()
 
@@ -26,7 +27,8 @@ class LedgerHandler:
         if self._pid != os.getpid():
             self._enter()
         self._ledger.add(Moment.STARTED, job_id)
-        self._work()
+        if job_id < WARM_UP:
+            self._work()
         self._ledger.add(Moment.FINISHED, job_id)
         return expected_result(JobSpec(job_id, payload))
 
@@ -44,24 +46,3 @@ class LedgerHandler:
             Gate(layout.gate, self._cell.processes).pass_through()
             self._ledger.add(Moment.GATE, os.getpid())
             self._pid = os.getpid()
-
-
-def parse_work(text: str) -> Callable[[], None]:
-    """`noop`, `sleep:MS` or `cpu:MS` as a function. CPU work burns that much CPU time of its thread.
-
-    Raises:
-        ValueError: none of these.
-    """
-    kind, _, amount = text.partition(":")
-    if kind == "noop" and not amount:
-        return lambda: None
-    seconds = float(amount) / 1000
-    if seconds < 0 or kind not in ("sleep", "cpu"):
-        raise ValueError(f"work {text!r}")
-    return (lambda: time.sleep(seconds)) if kind == "sleep" else (lambda: _burn(seconds))
-
-
-def _burn(seconds: float) -> None:
-    end = time.thread_time() + seconds
-    while time.thread_time() < end:
-        pass

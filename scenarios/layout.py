@@ -18,6 +18,7 @@ class Layout:
 
     @property
     def cell(self) -> Path:
+        """Named in the environment of every process of the contender: by that they are found, too."""
         return self.directory / "cell.json"
 
     @property
@@ -25,8 +26,9 @@ class Layout:
         return self.directory / "result.json"
 
     @property
-    def jobs(self) -> Path:
-        return self.directory / "jobs.csv"
+    def warmed(self) -> Path:
+        """How many jobs the warm-up ran; there once the measurement has begun."""
+        return self.directory / "warmed"
 
     @property
     def ledger(self) -> Path:
@@ -43,8 +45,16 @@ class Layout:
         return self.directory / "gate"
 
     @property
-    def log(self) -> Path:
-        """What the pool printed."""
+    def harness_log(self) -> Path:
+        return self.directory / "harness.log"
+
+    @property
+    def teardown_log(self) -> Path:
+        return self.directory / "teardown.log"
+
+    @property
+    def pool_log(self) -> Path:
+        """What the contender printed."""
         return self.directory / "pool.log"
 
     def create(self) -> None:

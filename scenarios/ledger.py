@@ -3,9 +3,9 @@
 A record is one `os.write` to a file opened with O_APPEND (about 1 µs), so it survives `kill -9` of its
 writer. Times are CLOCK_MONOTONIC in ns, one clock for all processes of a machine.
 
-`<pid>.moments` holds records of three int64: moment, job, time. `<pid>.batches` holds, for contenders
-that run no Python per job, a count, a time and that many jobs, all int64, a batch after the other.
-`records.py` reads both; this module is light, for workers import it.
+`<pid>-<ns>.moments` holds records of three int64: moment, job, time. `<pid>-<ns>.batches` holds, for
+contenders that run no Python per job, a count, a time and that many jobs, all int64, a batch after the
+other. `records.py` reads both; this module is light, for workers import it.
 """
 
 from __future__ import annotations
@@ -32,11 +32,13 @@ class Moment(IntEnum):
 
 
 class Writer:
-    """This process's files, open from the first record to the process's end."""
+    """This process's files, open from the first record to the process's end. A fork needs a new one."""
 
     def __init__(self, directory: Path) -> None:
-        self._moments = _open(directory / f"{os.getpid()}.moments")
-        self._batches = directory / f"{os.getpid()}.batches"
+        # The time: should a process number come again, a record cut short shifts nobody else's.
+        name = f"{os.getpid()}-{time.monotonic_ns()}"
+        self._moments = _open(directory / f"{name}.moments")
+        self._batches = directory / f"{name}.batches"
 
     def add(self, moment: int, job: int) -> None:
         """Record a moment of a job, now."""
@@ -53,8 +55,11 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
 
-def finished(directory: Path) -> int:
-    """About how many jobs have finished so far, from the sizes of the files: cheap enough for a display."""
+def at_most_finished(directory: Path) -> int:
+    """How many jobs can have finished so far, by the sizes of the files: a few more than have.
+
+    It costs next to nothing, so it may be asked often while a contender runs.
+    """
     records = sum(path.stat().st_size for path in directory.glob("*.moments")) // RECORD.size
     jobs = sum(path.stat().st_size for path in directory.glob("*.batches")) // 8
     return records // 2 + jobs

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from scenarios.masking import mask, masked
 from scenarios.verify import COLUMNS
 
 SUMMARY = (
@@ -31,27 +32,52 @@ class Output:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.cells = 0
+        """How many have been added."""
+        self.logs = directory / "logs"
+        """What the processes of a cell said that is not ok; absent where all are."""
         self._summary = directory / "summary.csv"
         self._jobs = directory / "jobs.csv.gz"
-        with self._summary.open("w", newline="") as file:
-            csv.writer(file).writerow(SUMMARY)
-        with gzip.open(self._jobs, "wt", newline="") as file:
-            csv.writer(file).writerow(JOBS)
+
+    def create(self) -> None:
+        """Make the folder, and the tables with their heads."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with self._summary.open("x", newline="") as file:
+            csv.DictWriter(file, SUMMARY, lineterminator="\n").writeheader()
+        self._jobs.write_bytes(_packed(",".join(JOBS) + "\n"))
 
     def add(self, row: Mapping[str, Any], jobs: pd.DataFrame | None) -> None:
-        """Append a cell: its row, and a row for each of its jobs (a gzip member of its own)."""
+        """Append a cell: its row, and before that a row for each of its jobs (a gzip member of its own)."""
         if jobs is not None:
-            with gzip.open(self._jobs, "at", newline="") as file:
-                labelled = jobs.assign(cell=row["cell"])[list(JOBS)]
-                labelled.to_csv(file, header=False, index=False)
+            rows = jobs.assign(cell=row["cell"])[list(JOBS)]
+            with self._jobs.open("ab") as file:
+                file.write(_packed(rows.to_csv(header=False, index=False)))
         with self._summary.open("a", newline="") as file:
-            csv.DictWriter(file, SUMMARY).writerow({key: _short(value) for key, value in row.items()})
+            fields = {name: _field(value) for name, value in row.items()}
+            csv.DictWriter(file, SUMMARY, lineterminator="\n").writerow(fields)
+        self.cells += 1
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Replace the manifest."""
+        """Replace the manifest; no password of a URL gets into it."""
         path = self.directory / "manifest.json"
-        path.write_text(json.dumps(manifest, indent=2, default=str) + "\n")
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps(masked(manifest), indent=2) + "\n")
+        draft.rename(path)
+
+    def keep_log(self, cell: str, text: str) -> None:
+        """Keep what the processes of a cell said, but for passwords, as `logs/<cell>.log`."""
+        self.logs.mkdir(exist_ok=True)
+        (self.logs / f"{cell}.log").write_text(mask(text))
+
+    def discard_if_empty(self) -> None:
+        """Remove the folder of a run that never began."""
+        if not any(self.directory.iterdir()):
+            self.directory.rmdir()
 
 
-def _short(value: Any) -> Any:
+def _packed(text: str) -> bytes:
+    return gzip.compress(text.encode(), compresslevel=6, mtime=0)
+
+
+def _field(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float) else value

@@ -1,4 +1,7 @@
-"""A contender's pool in a process of its own: `python -m scenarios.pool`, the cell in the environment."""
+"""A contender's pool in a process of its own: `python -m scenarios.pool`, the cell in the environment.
+
+Its memory and its start-up are the contender's: what is imported here is as little as can be.
+"""
 
 from __future__ import annotations
 

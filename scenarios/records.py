@@ -3,36 +3,57 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from scenarios.ledger import RECORD, Moment
 
+Records = NDArray[Any]
+"""A structured array, see `FIELDS`."""
 
-def read(directory: Path) -> pd.DataFrame:
-    """All records of a directory: columns moment, job, time_ns and pid, in no particular order."""
-    frames = [_read_moments(path) for path in sorted(directory.glob("*.moments"))]
-    frames += [_read_batches(path) for path in sorted(directory.glob("*.batches"))]
-    empty = pd.DataFrame(columns=["moment", "job", "time_ns", "pid"], dtype="int64")
-    return pd.concat([empty, *frames], ignore_index=True)
+FIELDS = np.dtype([(name, "<i8") for name in ("moment", "job", "time_ns", "pid")])
 
 
-def _read_moments(path: Path) -> pd.DataFrame:
+def read(directory: Path) -> Records:
+    """All records of a directory, in no particular order; one that was cut short by a kill is left out."""
+    parts = [_read_moments(path) for path in sorted(directory.glob("*.moments"))]
+    parts += [part for path in sorted(directory.glob("*.batches")) for part in _read_batches(path)]
+    return np.concatenate([np.empty(0, FIELDS), *parts])
+
+
+def jobs(directory: Path, moment: Moment) -> set[int]:
+    """The jobs that have a record of this moment."""
+    records = read(directory)
+    return set(records["job"][records["moment"] == moment].tolist())
+
+
+def gate_opened_ns(directory: Path) -> int | None:
+    """When the first process was let through the starting gate."""
+    records = read(directory)
+    return min(records["time_ns"][records["moment"] == Moment.GATE].tolist(), default=None)
+
+
+def _read_moments(path: Path) -> Records:
     data = path.read_bytes()
-    table = np.frombuffer(data[: len(data) // RECORD.size * RECORD.size], dtype="<i8").reshape(-1, 3)
-    columns = {"moment": table[:, 0], "job": table[:, 1], "time_ns": table[:, 2]}
-    return pd.DataFrame({**columns, "pid": int(path.stem)})
+    table = np.frombuffer(data[: len(data) // RECORD.size * RECORD.size], "<i8").reshape(-1, 3)
+    return _records(path, table[:, 0], table[:, 1], table[:, 2])
 
 
-def _read_batches(path: Path) -> pd.DataFrame:
-    data, at, rows = np.fromfile(path, dtype="<i8"), 0, []
-    while at + 2 <= len(data):
-        count, when = int(data[at]), int(data[at + 1])
-        jobs = data[at + 2 : at + 2 + count]
-        rows += [
-            pd.DataFrame({"moment": int(moment), "job": jobs, "time_ns": when})
+def _read_batches(path: Path) -> list[Records]:
+    data, at, parts = np.fromfile(path, "<i8"), 0, []
+    while at + 2 <= len(data) and (end := at + 2 + int(data[at])) <= len(data):
+        parts += [
+            _records(path, int(moment), data[at + 2 : end], data[at + 1])
             for moment in (Moment.STARTED, Moment.FINISHED)
         ]
-        at += 2 + count
-    return pd.concat(rows, ignore_index=True).assign(pid=int(path.stem)) if rows else pd.DataFrame()
+        at = end
+    return parts
+
+
+def _records(path: Path, moment: Any, job: NDArray[np.int64], time_ns: Any) -> Records:
+    records = np.empty(len(job), FIELDS)
+    records["moment"], records["job"], records["time_ns"] = moment, job, time_ns
+    records["pid"] = int(path.stem.partition("-")[0])
+    return records

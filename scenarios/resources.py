@@ -1,14 +1,35 @@
-"""CPU time and memory of process trees."""
+"""CPU time and memory of process trees, and the end of every process of a contender."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import psutil
 
-_INTERVAL_S = 0.1
+from adapters.base import CELL_VARIABLE
+
+_INTERVAL_S = 0.5
+"""Between looks at the memory: to find a process's children takes 1.5 ms of CPU."""
+_PATIENCE_S = 1.0
+
+
+class Spending:
+    """CPU-seconds that a pool and the servers spend from now on."""
+
+    def __init__(self, pool: int, servers: list[int]) -> None:
+        self._pool, self._servers = [pool], servers
+        self._worker, self._broker = cpu_seconds(self._pool), cpu_seconds(self._servers)
+
+    def so_far(self) -> dict[str, float]:
+        """`worker_cpu_s`, and `broker_cpu_s` where the servers can be seen."""
+        spent = {"worker_cpu_s": cpu_seconds(self._pool) - self._worker}
+        if self._servers:
+            spent["broker_cpu_s"] = cpu_seconds(self._servers) - self._broker
+        return spent
 
 
 def cpu_seconds(roots: Iterable[int]) -> float:
@@ -36,22 +57,39 @@ class Peak:
 
 
 @contextmanager
-def watch_memory(roots: Iterable[int]) -> Iterator[Peak]:
-    """Sample the memory of process trees ten times a second."""
-    peak, over, roots = Peak(), threading.Event(), list(roots)
+def watch_memory(root: int) -> Iterator[Peak]:
+    """Look at the memory of a process tree now and then, and once at the end."""
+    peak, over = Peak(), threading.Event()
 
-    def sample() -> None:
+    def watch() -> None:
         while not over.wait(_INTERVAL_S):
-            peak.mb = max(peak.mb, memory_mb(roots))
+            peak.mb = max(peak.mb, memory_mb([root]))
 
-    thread = threading.Thread(target=sample, daemon=True)
+    thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
         yield peak
     finally:
         over.set()
         thread.join()
-        peak.mb = max(peak.mb, memory_mb(roots))
+        peak.mb = max(peak.mb, memory_mb([root]))
+
+
+def kill_contender(cell: Path) -> None:
+    """Kill every process that carries this cell in its environment, also those that lost their parent."""
+    while carriers := list(_carriers(cell)):
+        for process in carriers:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(carriers, timeout=_PATIENCE_S)
+
+
+def _carriers(cell: Path) -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        # Whose environment may not be read is not one of ours.
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if process.pid != os.getpid() and process.environ().get(CELL_VARIABLE) == str(cell):
+                yield process
 
 
 def _trees(roots: Iterable[int]) -> Iterator[psutil.Process]:

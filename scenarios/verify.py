@@ -7,52 +7,61 @@ from typing import Any
 import pandas as pd
 
 from scenarios.ledger import Moment
+from scenarios.records import Records
 from scenarios.workload import WARM_UP
 
 COLUMNS = ["job", "intended_ns", "sent_ns", "accepted_ns", "started_ns", "finished_ns", "settled_ns"]
 
 
-def job_rows(producer: pd.DataFrame, workers: Any, intended_ns: int | None) -> pd.DataFrame:
-    """One row a job: its moments (first start, first finish), the worker's pid, and how often it started.
+def job_rows(producer: Records, workers: Records, *, jobs: int, intended_ns: int) -> pd.DataFrame:
+    """One row a job: its moments (first start, first finish), who finished it, and how often it started.
 
-    Jobs that nobody submitted are rows too, without `sent_ns`. `intended_ns` is the burst's start;
-    without it a job is intended when it is sent.
+    Every job of the workload has a row, also one that was never sent; so has a job that nobody submitted,
+    without `sent_ns`.
+
+    Args:
+        producer: records of the process that sent the jobs.
+        workers: records of the worker processes; those of warm-up jobs are left out.
+        jobs: how many the workload has: they are numbered from 0.
+        intended_ns: when all of them were to be sent.
     """
-    workers = workers[workers["job"] < WARM_UP]
-    moments = {
-        "sent_ns": _first(producer, Moment.SENT),
-        "accepted_ns": _first(producer, Moment.ACCEPTED),
-        "started_ns": _first(workers, Moment.STARTED),
-        "finished_ns": _first(workers, Moment.FINISHED),
-        "pid": workers[workers["moment"] == Moment.FINISHED].groupby("job")["pid"].first(),
-        "attempt": workers[workers["moment"] == Moment.STARTED].groupby("job").size(),
+    starts, finishes = _of(workers, Moment.STARTED), _of(workers, Moment.FINISHED)
+    columns: dict[str, Any] = {
+        "intended_ns": pd.Series(intended_ns, index=range(jobs)),
+        "sent_ns": _of(producer, Moment.SENT)["time_ns"].first(),
+        "accepted_ns": _of(producer, Moment.ACCEPTED)["time_ns"].first(),
+        "started_ns": starts["time_ns"].first(),
+        "finished_ns": finishes["time_ns"].first(),
+        "settled_ns": pd.Series(dtype="Int64"),
+        "pid": finishes["pid"].first(),
+        "attempt": starts.size(),
     }
-    rows: Any = pd.DataFrame(moments).astype("Int64").rename_axis("job").reset_index()
-    rows["intended_ns"] = rows["sent_ns"] if intended_ns is None else intended_ns
-    rows.loc[rows["sent_ns"].isna(), "intended_ns"] = pd.NA
-    rows["settled_ns"] = pd.array([pd.NA] * len(rows), dtype="Int64")
-    return rows[[*COLUMNS, "pid", "attempt"]].astype("Int64")
+    # As nullable integers before they are aligned: as floats they would lose nanoseconds.
+    rows: Any = pd.DataFrame({name: column.astype("Int64") for name, column in columns.items()})
+    return rows.rename_axis("job").reset_index()[[*COLUMNS, "pid", "attempt"]].astype("Int64")
 
 
-def _first(records: Any, moment: Moment) -> Any:
-    return records[records["moment"] == moment].groupby("job")["time_ns"].min()
+def count(rows: pd.DataFrame, workers: Records, *, timeout: bool) -> dict[str, int]:
+    """How many jobs were lost, duplicated, unexpected, censored.
 
-
-def account(rows: pd.DataFrame, workers: pd.DataFrame, *, censored: bool) -> dict[str, int]:
-    """The counts of a cell. `censored` says that the deadline came while jobs were still to run:
-    what was accepted and had not finished then is censored, else it is lost."""
-
-    def count(mask: Any) -> int:
-        return int(mask.sum())
-
-    accepted, finished = rows["accepted_ns"].notna(), rows["finished_ns"].notna()
-    finishes = workers[(workers["moment"] == Moment.FINISHED) & (workers["job"] < WARM_UP)]
-    unfinished = count(accepted & ~finished)
-    latencies = rows["started_ns"] - rows["intended_ns"]
+    Args:
+        rows: of `job_rows`.
+        workers: records of the worker processes.
+        timeout: the deadline came first. Then every job of the workload that had not finished is
+            censored, sent or not; else what was accepted and did not finish is lost.
+    """
+    came: Any = rows.notna()
+    finished = came["finished_ns"]
+    unfinished = int((came["intended_ns" if timeout else "accepted_ns"] & ~finished).sum())
     return {
-        "lost": 0 if censored else unfinished,
-        "duplicated": count(finishes.groupby("job").size() > 1),
-        "unexpected": count(finished & rows["sent_ns"].isna()),
-        "censored": unfinished if censored else 0,
-        "negative_latencies": count(latencies < 0),
+        "lost": 0 if timeout else unfinished,
+        "duplicated": int((_of(workers, Moment.FINISHED).size() > 1).sum()),
+        "unexpected": int((finished & ~came["sent_ns"]).sum()),
+        "censored": unfinished if timeout else 0,
     }
+
+
+def _of(records: Records, moment: Moment) -> Any:
+    """The records of a moment by job, the first in time first."""
+    chosen = records[(records["moment"] == moment) & (records["job"] < WARM_UP)]
+    return pd.DataFrame(chosen).sort_values("time_ns").groupby("job")

@@ -1,0 +1,136 @@
+"""The command line: what is meant, and one line for what cannot be."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from adapters.base import Service
+from adapters.registry import REGISTRY
+from scenarios import options
+from scenarios.options import Options
+
+
+def parse(tmp_path: Path, *arguments: str) -> Options:
+    return options.parse(["--out", str(tmp_path / "run"), *arguments])
+
+
+def test_the_defaults(tmp_path: Path) -> None:
+    given = parse(tmp_path)
+    assert given.jobs == [100, 1000, 10_000]
+    assert given.adapters == list(REGISTRY)
+    assert not given.named
+    assert (given.scenario, given.tier, given.profile) == ("burst", "production", "matched")
+    assert (given.workers, given.concurrency, given.repeats) == (os.cpu_count(), 1, 3)
+    assert (given.work, given.payload, given.deadline) == ("noop", 100, 60)
+    assert given.out == tmp_path / "run"
+    assert set(given.urls.values()) == {None}
+
+
+def test_every_option_is_heard(tmp_path: Path) -> None:
+    given = parse(
+        tmp_path,
+        *("--jobs", "5,7,5", "--adapters", "distq-redis, null,distq-redis", "--scenario", "backlog"),
+        *("--workers", "4", "--concurrency", "8", "--repeats", "1", "--tier", "strict", "--profile", "tuned"),
+        *("--work", "sleep:2.5", "--payload", "0", "--deadline", "0.5", "--seed", "0"),
+        *("--redis-url", "redis://somewhere"),
+    )
+    assert given.jobs == [5, 7]
+    assert given.adapters == ["distq-redis", "null"]
+    assert given.named
+    assert (given.scenario, given.workers, given.concurrency, given.repeats) == ("backlog", 4, 8, 1)
+    assert (given.tier, given.profile, given.work) == ("strict", "tuned", "sleep:2.5")
+    assert (given.payload, given.deadline, given.seed) == (0, 0.5, 0)
+    assert given.urls == {
+        Service.POSTGRES: None,
+        Service.REDIS: "redis://somewhere",
+        Service.RABBITMQ: None,
+    }
+
+
+def test_naming_all_of_them_is_naming_them(tmp_path: Path) -> None:
+    assert parse(tmp_path, "--adapters", ",".join(REGISTRY)).named
+    assert not parse(tmp_path, "--adapters", "all").named
+
+
+def test_without_a_seed_each_run_has_another(tmp_path: Path) -> None:
+    assert parse(tmp_path).seed != parse(tmp_path).seed
+
+
+BAD = [
+    ("--jobs 0", "--jobs: '0' is not a whole number from 1"),
+    ("--jobs abc", "--jobs: 'abc'"),
+    ("--jobs 100,,5", "--jobs: ''"),
+    ("--jobs 1e3", "--jobs: '1e3'"),
+    ("--jobs ٣", "--jobs"),
+    ("--jobs 1000000000", "to 999999999"),
+    (f"--jobs {'9' * 5000}", "--jobs"),
+    ("--workers -1", "--workers: '-1'"),
+    ("--workers 0", "--workers: '0'"),
+    ("--concurrency 1.5", "--concurrency: '1.5'"),
+    ("--repeats 0", "--repeats"),
+    ("--payload -5", "--payload"),
+    ("--payload 99999999999", "--payload"),
+    ("--deadline 0", "--deadline: '0' is not a number of seconds above 0"),
+    ("--deadline nan", "--deadline"),
+    ("--deadline inf", "--deadline"),
+    ("--deadline soon", "--deadline"),
+    ("--seed x", "--seed"),
+    ("--work sleep:x", "--work: 'sleep:x' is none of noop, sleep:MS and cpu:MS"),
+    ("--work sleep:nan", "--work"),
+    ("--work nap:1", "--work"),
+    ("--scenario storm", "--scenario: invalid choice: 'storm'"),
+    ("--tier eternal", "--tier"),
+    ("--profile mine", "--profile"),
+    ("--adapters celery-reddis", "did you mean celery-redis"),
+    ("--adapters distq", "did you mean distq-"),
+    ("--adapters ,", "no contender is named"),
+    ("--adapter null", "unrecognized arguments: --adapter"),
+    ("--jobs", "--jobs: expected one argument"),
+    ("null", "unrecognized arguments: null"),
+]
+
+
+@pytest.mark.parametrize(("line", "said"), BAD, ids=[line[:30] for line, _ in BAD])
+def test_a_mistake_is_one_line_and_status_2(
+    line: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(tmp_path, *line.split())
+    assert caught.value.code == 2
+    assert re.fullmatch(r"python -m scenarios\.run: [^\n]+\n", error := capsys.readouterr().err)
+    assert said in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_a_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match="2"):
+        options.parse(["--out", str(tmp_path / "file" / "run")])
+    assert capsys.readouterr().err.endswith("run: cannot write there: Not a directory\n")
+
+
+def test_a_run_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parse(tmp_path)
+    (tmp_path / "run" / "summary.csv").touch()
+    with pytest.raises(SystemExit, match="2"):
+        parse(tmp_path)
+    assert "there is a run already" in capsys.readouterr().err
+
+
+def test_the_list_has_a_line_a_contender(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(REGISTRY, "absent", "absent.module:Absent")
+    with pytest.raises(SystemExit, match="0"):
+        options.parse(["--list"])
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert list(lines) == list(REGISTRY)
+    assert lines["null"].startswith("no server")
+    assert lines["celery-rabbitmq"].startswith("rabbitmq + redis")
+    assert lines["absent"] == "unavailable: absent needs the library 'absent': pip install absent"
