@@ -27,7 +27,7 @@ SPARE_S = 4 * ANSWER_S + READY_S + 2 * STOP_S
 """What a cell may take beside its deadlines, all in all."""
 
 FAREWELL_S = 2.0
-"""What a harness may take to tear down after Ctrl-C, and its stand-in after that: all must end in 5 s."""
+"""What a harness may take once told to end, and after Ctrl-C its stand-in too: all must end in 5 s."""
 
 _POLL_S = 0.2
 
@@ -51,7 +51,7 @@ class Measurement:
             _end(process, FAREWELL_S)
             self._clear_up(process, FAREWELL_S)
             raise
-        _end(process, ANSWER_S)
+        _end(process, FAREWELL_S)
         if self._layout.result.exists():
             self._guard.forget(process.pid)
             return Result.model_validate_json(self._layout.result.read_bytes())

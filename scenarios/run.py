@@ -91,7 +91,8 @@ def _finished(output: Output) -> str:
     if not output.cells:
         return "no cell had ended"
     folder = output.directory
-    return f"{output.cells} finished cells are in {folder}; python -m scenarios.report {folder} shows them"
+    shows = f"python -m scenarios.report {folder} shows them"
+    return f"the finished cells ({output.cells}) are in {folder}; {shows}"
 
 
 if __name__ == "__main__":

@@ -314,7 +314,7 @@ def test_a_harness_that_takes_too_long_is_ended(
     make_plan: MakePlan, cells: Cells, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measurement, "SPARE_S", 1.0)
-    monkeypatch.setattr(measurement, "ANSWER_S", 0.5)
+    monkeypatch.setattr(measurement, "FAREWELL_S", 0.5)
     plan = make_plan("endless", deadline_s=0.1)
     (failure,) = cells.run(plan).failures
     assert failure.startswith("the harness did not end within 1.2 s")

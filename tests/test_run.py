@@ -197,7 +197,8 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_nothing_else(tmp_path: Path, r
         eventually(lambda: keys(redis_url))
         others = family(process)
         said = stop(process, signal.SIGINT, signal.SIGINT)
-    assert said == f"stopped; 1 finished cells are in {out}; python -m scenarios.report {out} shows them"
+    shows = f"python -m scenarios.report {out} shows them"
+    assert said == f"stopped; the finished cells (1) are in {out}; {shows}"
     (row,) = read_table(out / "summary.csv")
     assert row["status"] == "ok"
     assert {job["cell"] for job in read_table(out / "jobs.csv.gz")} == {row["cell"]}
@@ -214,7 +215,7 @@ def test_sigterm_stops_a_run_with_servers_of_its_own(tmp_path: Path) -> None:
         process.stdout.readline()
         others = family(process)
         assert others
-        assert "finished cells are in" in stop(process, signal.SIGTERM)
+        assert "the finished cells (1) are in" in stop(process, signal.SIGTERM)
     assert read_table(out / "summary.csv")
     assert not any(map(runs, others))
 
