@@ -1,26 +1,22 @@
 """distq on PostgreSQL and on Redis, with its own pool.
 
 The namespace is distq's own: `?schema=` and `?prefix=`. All profiles keep the same promise, for distq has
-no weaker one; `tuned` differs in nothing, for it sizes its batches itself.
+no weaker one, and it sizes its batches itself, so that `tuned` has nothing to set.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from itertools import islice
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import psycopg
-import redis
-from psycopg import sql
-
-from adapters.base import Adapter, AdapterError, Cell, JobSpec, Profile, Promises, Service, Submission
+from adapters.base import CELL_VARIABLE, Adapter, Cell, JobSpec, Profile, Promises, Service, Submission
+from adapters.stores import PostgresStore, RedisStore
 from distq import DistQ, JobState, StorageError
 from distq.worker import LARGEST_BATCH
 
@@ -34,6 +30,8 @@ class DistqAdapter(Adapter):
     """What both storages share."""
 
     service: ClassVar[Service]
+    option: ClassVar[str]
+    """What distq's URL calls the namespace."""
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
@@ -41,11 +39,18 @@ class DistqAdapter(Adapter):
 
     @cached_property
     def _app(self) -> DistQ:
-        return make_app(self._cell, self._url)
+        return self.make_app()
 
-    @property
-    def _url(self) -> str:
-        raise AdapterError(f"{self.name} has no URL")
+    def make_app(self) -> DistQ:
+        """The app of the cell: one task, which calls the harness's handler."""
+        url, handler = self._cell.urls[self.service], self._cell.make_handler()
+        app = DistQ(f"{url}{'&' if '?' in url else '?'}{self.option}={self._cell.namespace}")
+
+        @app.task(name=TASK, queue=QUEUE)
+        def job(job_id: int, payload: str) -> int:
+            return handler(job_id, payload)
+
+        return app
 
     @classmethod
     def promises(cls, profile: Profile) -> Promises:
@@ -61,10 +66,7 @@ class DistqAdapter(Adapter):
 
     def setup(self) -> None:
         self.teardown()
-        try:
-            self._app.storage.migrate()
-        except StorageError as error:
-            raise AdapterError(f"{error}; start it, or name another by --{self.service}-url") from error
+        self._app.storage.migrate()
 
     def submit(self, jobs: Iterable[JobSpec]) -> Iterator[Submission]:
         task = self._app.tasks[TASK]
@@ -81,9 +83,8 @@ class DistqAdapter(Adapter):
     def run_pool(self) -> None:
         argv = [sys.executable, "-m", "distq", "worker", "adapters.distq:app", "--queues", QUEUE]
         argv += ["--processes", str(self._cell.processes), "--concurrency", str(self._cell.concurrency)]
-        pool = subprocess.Popen([*argv, "--grace", "5"])
-        signal.signal(signal.SIGTERM, lambda *_: pool.terminate())
-        pool.wait()
+        # In place of this process, whose memory would else be counted as distq's.
+        os.execv(sys.executable, [*argv, "--grace", "5"])
 
     def depth(self) -> int:
         counts = self._app.storage.run(self._app.storage.counts(QUEUE))
@@ -100,90 +101,50 @@ class DistqAdapter(Adapter):
     def effective_settings(self) -> Mapping[str, str]:
         return {"distq": version("distq"), "largest batch": str(LARGEST_BATCH), **self._server_settings()}
 
+    @abstractmethod
     def _server_settings(self) -> Mapping[str, str]:
-        return {}
+        """What decides the durability of the server's writes."""
 
     def teardown(self) -> None:
-        try:
-            self._remove()
-        except (psycopg.OperationalError, redis.ConnectionError) as error:
-            text = " ".join(str(error).split())
-            raise AdapterError(f"{self.name}: its server cannot be reached ({text})") from error
+        self._remove()
         self._app.close()
 
+    @abstractmethod
     def _remove(self) -> None:
-        """Remove the namespace from the server."""
+        """Remove the namespace from the server. Raises AdapterError where it does not answer."""
 
 
 class DistqPostgres(DistqAdapter):
-    """Jobs in a schema."""
+    """distq on PostgreSQL: the jobs in a schema."""
 
     name = "distq-postgres"
     needs = frozenset({Service.POSTGRES})
-    service = Service.POSTGRES
-
-    @property
-    def _url(self) -> str:
-        return _with(self._cell.urls[Service.POSTGRES], "schema", self._cell.namespace)
-
-    def _connect(self) -> psycopg.Connection:
-        return psycopg.connect(self._cell.urls[Service.POSTGRES], autocommit=True, connect_timeout=3)
+    service, option = Service.POSTGRES, "schema"
 
     def _server_settings(self) -> Mapping[str, str]:
-        with self._connect() as connection:
-            names = ["server_version", "synchronous_commit", "fsync"]
-            rows = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", (names,))
-            return {f"postgres.{name}": setting for name, setting in rows}
+        return PostgresStore(self._cell).settings()
 
     def _remove(self) -> None:
-        with self._connect() as connection:
-            connection.execute("SET client_min_messages TO warning")
-            name = sql.Identifier(self._cell.namespace)
-            connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(name))
+        PostgresStore(self._cell).drop()
 
 
 class DistqRedis(DistqAdapter):
-    """Jobs under a prefix."""
+    """distq on Redis: the jobs under a prefix."""
 
     name = "distq-redis"
     needs = frozenset({Service.REDIS})
-    service = Service.REDIS
-
-    @property
-    def _url(self) -> str:
-        return _with(self._cell.urls[Service.REDIS], "prefix", self._cell.namespace)
+    service, option = Service.REDIS, "prefix"
 
     def _server_settings(self) -> Mapping[str, str]:
-        with redis.Redis.from_url(self._cell.urls[Service.REDIS]) as client:
-            settings: Any = client.config_get("append*")
-            return {f"redis.{key}": str(settings[key]) for key in ("appendonly", "appendfsync")}
+        return RedisStore(self._cell).settings()
 
     def _remove(self) -> None:
-        with redis.Redis.from_url(self._cell.urls[Service.REDIS], socket_connect_timeout=3) as client:
-            for key in client.scan_iter(match=f"{self._cell.namespace}:*", count=1000):
-                client.unlink(key)
-
-
-def make_app(cell: Cell, url: str) -> DistQ:
-    """The app of a cell: one task, which calls the harness's handler."""
-    app = DistQ(url)
-    handler = cell.make_handler()
-
-    @app.task(name=TASK, queue=QUEUE)
-    def job(job_id: int, payload: str) -> int:
-        return handler(job_id, payload)
-
-    return app
-
-
-def _with(url: str, option: str, value: str) -> str:
-    return f"{url}{'&' if '?' in url else '?'}{option}={value}"
+        RedisStore(self._cell).clear()
 
 
 def __getattr__(name: str) -> DistQ:
     """`app`, for the worker processes: they find their cell in the environment."""
-    if name != "app" or "DISTQ_BENCH_CELL" not in os.environ:
+    if name != "app" or CELL_VARIABLE not in os.environ:
         raise AttributeError(name)
     cell = Cell.current()
-    kind = DistqPostgres if cell.adapter == DistqPostgres.name else DistqRedis
-    return make_app(cell, kind(cell)._url)
+    return (DistqPostgres if cell.adapter == DistqPostgres.name else DistqRedis)(cell).make_app()

@@ -99,7 +99,8 @@ def main(parent: str) -> None:
         signal.signal(number, signal.SIG_IGN)
     directory = tempfile.mkdtemp(prefix="distq-", dir=parent)
     os.chmod(directory, 0o711)
-    print(directory, flush=True)
+    with suppress(BrokenPipeError):  # the runner is gone already: go on to the end
+        os.write(1, os.fsencode(directory) + b"\n")
 
     groups: dict[int, int] = {}
     for command, *numbers in _lines():
