@@ -29,6 +29,10 @@ FIRST_POLL, LONGEST_POLL = 0.005, 0.25
 """A waiting `result()` asks after the first, and ever more rarely up to the second, in seconds."""
 
 
+LONGEST_TTL = 10 * 366 * 86_400.0
+"""Seconds that a result may be kept at most."""
+
+
 class _Declare(Protocol):
     """What `app.task(...)` returns: a decorator."""
 
@@ -49,6 +53,8 @@ class DistQ:
 
     def __init__(self, url: str, *, result_ttl: float = 3600.0) -> None:
         """Raises ConfigurationError for a URL that no storage takes."""
+        if not 0 < result_ttl <= LONGEST_TTL:
+            raise ConfigurationError(f"result_ttl={result_ttl!r}: use seconds, above 0, up to ten years")
         self.storage = connect(url)
         self.result_ttl = result_ttl
         self.tasks: dict[str, BaseTask[..., Any]] = {}

@@ -6,15 +6,29 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError
 
-from distq import telemetry
+from distq import retry, telemetry
 from distq.app import DistQ
-from distq.errors import InvalidArguments
+from distq.errors import DistqError, InvalidArguments
 from distq.job import Lease, Outcome, OutcomeKind
 from distq.messages import encode_error, encode_value, remote_error
 from distq.task import AsyncTask, BaseTask
 
 UNKNOWN_TASK_DELAY = 5.0
 """Seconds that a job waits for a worker that knows its task: a rolling deploy has both kinds."""
+
+
+LARGEST_RESULT = 64 * 2**20
+"""Bytes of an encoded result at most; a store may refuse more, or choke on it."""
+
+
+class ResultTooLarge(DistqError):
+    """A result is larger than a job may have."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the result has {size:,} bytes, more than {LARGEST_RESULT:,}; store it elsewhere")
+
+
+_HOPELESS = (InvalidArguments, PydanticSerializationError, ResultTooLarge)
 
 
 def is_async(app: DistQ, task: str) -> bool:
@@ -46,7 +60,10 @@ async def arun(app: DistQ, lease: Lease) -> Outcome:
 
 
 def _done(lease: Lease, value: Any) -> Outcome:
-    return Outcome(lease.id, lease.token, OutcomeKind.DONE, encode_value(value))
+    body = encode_value(value)
+    if len(body) > LARGEST_RESULT:
+        raise ResultTooLarge(len(body))
+    return Outcome(lease.id, lease.token, OutcomeKind.DONE, body)
 
 
 def _unknown(lease: Lease) -> Outcome:
@@ -54,22 +71,25 @@ def _unknown(lease: Lease) -> Outcome:
     return Outcome(lease.id, lease.token, OutcomeKind.SNOOZE, delay=UNKNOWN_TASK_DELAY)
 
 
-def _failed(task: BaseTask[..., Any], lease: Lease, error: BaseException) -> Outcome:
+def dead(lease: Lease | Outcome, error: BaseException) -> Outcome:
+    """The outcome of a job that this error ends, whatever tries it has left."""
     remote = remote_error(error)
-    body = encode_error(remote)
+    telemetry.emit(
+        "error", "job {id} is dead: {type}: {error}", id=lease.id, type=remote.type, error=remote.message
+    )
+    return Outcome(lease.id, lease.token, OutcomeKind.DEAD, encode_error(remote))
+
+
+def _failed(task: BaseTask[..., Any], lease: Lease, error: BaseException) -> Outcome:
     tries = lease.tries + 1
-    hopeless = isinstance(error, InvalidArguments | PydanticSerializationError)
-    if hopeless or tries > task.declared.retries:
-        telemetry.emit(
-            "error",
-            "job {id} ({task}) is dead: {type}: {error}",
-            id=lease.id,
-            task=task.name,
-            type=remote.type,
-            error=remote.message,
-        )
-        return Outcome(lease.id, lease.token, OutcomeKind.DEAD, body)
-    delay = task.backoff(tries)
+    if isinstance(error, _HOPELESS) or tries > task.declared.retries:
+        return dead(lease, error)
+    try:
+        delay = retry.delay(task.backoff, tries)
+    # A back-off function is user code too.
+    except Exception as mistake:  # noqa: BLE001
+        return dead(lease, mistake)
+    remote = remote_error(error)
     telemetry.emit(
         "warn",
         "job {id} ({task}) failed, try {tries} of {of}, next in {delay:.3g} s: {type}: {error}",
@@ -81,4 +101,4 @@ def _failed(task: BaseTask[..., Any], lease: Lease, error: BaseException) -> Out
         type=remote.type,
         error=remote.message,
     )
-    return Outcome(lease.id, lease.token, OutcomeKind.RETRY, body, delay)
+    return Outcome(lease.id, lease.token, OutcomeKind.RETRY, encode_error(remote), delay)

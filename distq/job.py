@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -105,7 +106,8 @@ class JobRecord(NamedTuple):
 class Tick(NamedTuple):
     """What one maintenance pass did: how many jobs it promoted, reclaimed, buried and pruned.
 
-    `suspects` is how many jobs wait to be leased alone because a worker died in them.
+    `suspects` is how many jobs wait to be leased alone because a worker died in them; 0 where the pass
+    was left to another worker.
     """
 
     promoted: int = 0
@@ -113,6 +115,11 @@ class Tick(NamedTuple):
     buried: int = 0
     pruned: int = 0
     suspects: int = 0
+
+
+def first_of_each(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The outcomes, in order, without the later ones of a lease that has two: the first counts."""
+    return list({(o.id, o.token): o for o in reversed(outcomes)}.values())[::-1]
 
 
 def check_queue(name: str) -> str:

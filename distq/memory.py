@@ -6,7 +6,6 @@ One process only; everything is gone with it.
 from __future__ import annotations
 
 import os
-import select
 import threading
 import time
 import uuid
@@ -27,6 +26,7 @@ from distq.job import (
     Tick,
     split_id,
 )
+from distq.polling import readable
 from distq.storage import Op, T
 
 _ENDS = {OutcomeKind.DONE: JobState.DONE, OutcomeKind.DEAD: JobState.DEAD}
@@ -106,10 +106,12 @@ class MemoryStorage:
 
     def settle(self, outcomes: Sequence[Outcome], *, keep: float) -> Op[set[str]]:
         def end() -> set[str]:
-            ours = [(o, job) for o in outcomes if (job := self._held(o.id, o.token))]
-            for outcome, job in ours:
-                self._end(job, outcome, keep)
-            return {outcome.id for outcome, _ in ours}
+            ours: set[str] = set()
+            for outcome in outcomes:
+                if job := self._held(outcome.id, outcome.token):
+                    self._end(job, outcome, keep)
+                    ours.add(outcome.id)
+            return ours
 
         return self._op(end)
 
@@ -124,20 +126,23 @@ class MemoryStorage:
             job.position = self._position(self._clock() + outcome.delay)
         self._return(job, JobState.SCHEDULED if outcome.delay > 0 else JobState.READY)
 
-    def forfeit(self, queue: str, *, worker: str, begun: Collection[str]) -> Op[int]:
+    def forfeit(
+        self, queue: str, *, worker: str, begun: Collection[str], kept: Collection[str] = ()
+    ) -> Op[int]:
         def give_back() -> int:
-            held = [job for job in self._in_state(queue, JobState.LEASED) if job.worker == worker]
+            leased = self._in_state(queue, JobState.LEASED)
+            held = [job for job in leased if job.worker == worker and job.new.id not in kept]
             for job in held:
                 self._reclaim(job, charge=job.new.id in begun)
             return len(held)
 
         return self._op(give_back)
 
-    def tick(self, queue: str, *, limit: int, grace: float, outage: float) -> Op[Tick]:
+    def tick(self, queue: str, *, limit: int, grace: float, outage: float, eager: bool = False) -> Op[Tick]:
         def maintain() -> Tick:
             now, before = self._clock(), self._queue(queue).ticked
-            if now - before < TICK_GAP:
-                return Tick(suspects=self._suspects(queue))
+            if now - before < TICK_GAP and not eager:
+                return Tick()
             self._queue(queue).ticked = now
             due = [job for job in self._in_state(queue, JobState.SCHEDULED) if job.position[0] <= now][:limit]
             for job in due:
@@ -204,7 +209,7 @@ class MemoryStorage:
             self._waiters.add(writer)
             ready = any(self._in_state(queue, JobState.READY) for queue in queues)
         try:
-            select.select([reader, wakeup], [], [], 0 if ready else timeout)
+            readable([reader, wakeup], 0 if ready else timeout)
         finally:
             with self._lock:
                 self._waiters.discard(writer)

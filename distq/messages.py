@@ -53,4 +53,9 @@ def remote_error(error: BaseException) -> RemoteError:
     # User code may raise what cannot even be shown; the job has failed all the same.
     except Exception:  # noqa: BLE001
         message = "its message cannot be shown"
-    return RemoteError(type(error).__qualname__, message, text)
+    return RemoteError(type(error).__qualname__, _utf8(message), _utf8(text))
+
+
+def _utf8(text: str) -> str:
+    """The text with lone surrogates, as `os.fsdecode` makes them, written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()

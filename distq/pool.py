@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 import secrets
-import select
 import signal
 import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from distq import telemetry
 from distq.errors import SchemaError, StorageError
 from distq.locate import load_app
+from distq.polling import readable
 from distq.process import Birth, slot_count
 from distq.slots import Slots
 from distq.worker import FAREWELL, Settings, maintenance
@@ -47,11 +47,15 @@ class _Place:
 
 @dataclass
 class _Forfeit:
-    """Leases of a dead process that the storage has not been told of yet."""
+    """What the storage is to be told of a dead process.
+
+    It is told again and again until `until`: a lease that was under way when the process died may be
+    committed after the first time.
+    """
 
     worker: str
     begun: set[str]
-    queues: list[str] = field(default_factory=list)
+    until: float
 
 
 class Pool:
@@ -122,11 +126,15 @@ class Pool:
             slots=descriptor,
             lifeline=self._lifeline,
         )
-        place.process = subprocess.Popen(
-            [sys.executable, "-m", "distq.process", birth.encode()], pass_fds=(descriptor, self._lifeline)
-        )
         place.started_at = time.monotonic()
-        os.close(descriptor)
+        argv = [sys.executable, "-m", "distq.process", birth.encode()]
+        try:
+            place.process = subprocess.Popen(argv, pass_fds=(descriptor, self._lifeline))
+        except OSError as error:  # no memory, no process number: there may be later
+            telemetry.emit("error", "a worker process cannot be started: {error}", error=error)
+            place.start_at = place.started_at + LONGEST_PAUSE
+        finally:
+            os.close(descriptor)
 
     def _bury(self, place: _Place, status: int) -> None:
         assert place.slots is not None
@@ -134,8 +142,8 @@ class Pool:
             telemetry.emit(
                 "error", "worker {name} ended with status {status}", name=place.name, status=status
             )
-        queues = list(self._settings.queues)
-        self._forfeits.append(_Forfeit(place.name, place.slots.begun(), queues))
+        until = time.monotonic() + self._settings.ttl
+        self._forfeits.append(_Forfeit(place.name, place.slots.begun(), until))
         place.slots.close()
         lived = time.monotonic() - place.started_at
         place.pause = 0.1 if lived > HEALTHY else min(place.pause * 2, LONGEST_PAUSE)
@@ -145,19 +153,19 @@ class Pool:
     def _tell_forfeits(self) -> None:
         for forfeit in list(self._forfeits):
             try:
-                while forfeit.queues:
-                    queue = forfeit.queues[-1]
+                for queue in self._settings.queues:
                     begun = {job_id for job_id in forfeit.begun if job_id.startswith(f"{queue}:")}
                     self._storage.run(self._storage.forfeit(queue, worker=forfeit.worker, begun=begun))
-                    forfeit.queues.pop()
-                self._forfeits.remove(forfeit)
             except StorageError as error:
                 telemetry.emit("warn", "{error}; leases of {worker} wait", error=error, worker=forfeit.worker)
+                continue
+            if time.monotonic() > forfeit.until:
+                self._forfeits.remove(forfeit)
 
     # -- signals -----------------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        select.select([self._wakeup], [], [], CHECK)
+        readable([self._wakeup], CHECK)
         try:
             numbers = os.read(self._wakeup, 4096)
         except BlockingIOError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -13,6 +14,21 @@ Backoff = Literal["exponential", "linear"] | float | Sequence[float] | Callable[
 
 LONGEST = 3600.0
 """The cap of the named curves, in seconds."""
+
+
+FARTHEST = 366 * 86_400.0
+"""No job waits longer for its next try, in seconds."""
+
+
+def delay(backoff: Callable[[int], float], attempt: int) -> float:
+    """The seconds to wait after the failed attempt: what the function says, from 0 to `FARTHEST`.
+
+    Raises ValueError or TypeError where that is no number, and whatever the function raises.
+    """
+    seconds = float(backoff(attempt))
+    if math.isnan(seconds):
+        raise ValueError(f"the back-off of attempt {attempt} is not a number")
+    return min(max(seconds, 0.0), FARTHEST)
 
 
 def parse(backoff: Backoff) -> Callable[[int], float]:

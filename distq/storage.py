@@ -36,6 +36,8 @@ class Op(Generic[T]):
 
     request: Any
     decode: Callable[[Any], T]
+    repeatable: bool = True
+    """Whether it may be sent again when its answer was lost; a lease may not, for it would give more."""
 
 
 class Storage(Protocol):
@@ -60,19 +62,27 @@ class Storage(Protocol):
     def settle(self, outcomes: Sequence[Outcome], *, keep: float) -> Op[set[str]]:
         """End leases. Returns the ids that were still ours; of the others nothing is changed.
 
+        Of two outcomes of one lease the first counts.
+
         `keep` is the time to live of results in seconds. Dead jobs are kept until they are removed.
         """
         ...
 
-    def forfeit(self, queue: str, *, worker: str, begun: Collection[str]) -> Op[int]:
-        """Give back a dead process's leases at once; only the jobs it had begun are charged a crash."""
+    def forfeit(
+        self, queue: str, *, worker: str, begun: Collection[str], kept: Collection[str] = ()
+    ) -> Op[int]:
+        """Give back a worker's leases at once; only the jobs it had begun are charged a crash.
+
+        For a dead process, or for a live one that does not know what a lease gave, since the answer was
+        lost: then `kept` are those that it knows of.
+        """
         ...
 
-    def tick(self, queue: str, *, limit: int, grace: float, outage: float) -> Op[Tick]:
+    def tick(self, queue: str, *, limit: int, grace: float, outage: float, eager: bool = False) -> Op[Tick]:
         """Promote due jobs, reclaim expired leases, prune expired results: up to `limit` of each.
 
-        Cheap when another worker has just done it. Where nobody has for `outage` seconds the store was
-        out of reach, and expired leases are prolonged by `grace` seconds instead of reclaimed.
+        Cheap when another worker has just done it, unless `eager`. Where nobody has for `outage` seconds
+        the store was out of reach, and expired leases are prolonged by `grace` seconds instead of reclaimed.
         """
         ...
 

@@ -39,8 +39,8 @@ class Options:
         check_queue(self.queue)
         if not isinstance(self.retries, int) or self.retries < 0:
             raise ConfigurationError(f"retries={self.retries!r}: use a whole number, 0 or more")
-        if not isinstance(self.delay, int | float) or self.delay < 0:
-            raise ConfigurationError(f"delay={self.delay!r}: use seconds, 0 or more")
+        if not isinstance(self.delay, int | float) or not 0 <= self.delay <= retry.FARTHEST:
+            raise ConfigurationError(f"delay={self.delay!r}: use seconds, from 0 to a year")
         retry.parse(self.backoff)
 
 

@@ -8,7 +8,7 @@ a lease is renewed whatever the task's code does. The main thread is one of the 
 from __future__ import annotations
 
 import os
-import select
+import random
 import signal
 import sys
 import threading
@@ -20,9 +20,10 @@ from traceback import format_exc
 
 from distq import execution, telemetry
 from distq.app import DistQ
-from distq.errors import StorageError
+from distq.errors import SchemaError, StorageError, StorageUnavailable
 from distq.job import Lease, Outcome, OutcomeKind, Tick
 from distq.lanes import Context, LoopLane, ThreadLane
+from distq.polling import readable
 from distq.slots import Slots
 from distq.storage import Op, Storage
 
@@ -41,12 +42,18 @@ POLL = 1.0
 TICK_LIMIT = 1000
 """Jobs that one maintenance pass promotes, reclaims or prunes at most."""
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to reach a storage that does not answer; the last repeats."""
 
 OUTAGE = 3 * POLL
 """Seconds without a maintenance pass by anybody that mean that the storage was out of reach; more
 where half a ttl is more, for leases outlast that."""
+
+DRAIN, DRAIN_PAUSE, DRAIN_CHANCE = 5.0, 30.0, 0.2
+"""A process that sees a suspect wait ends what it has, to take it alone: for so many seconds at most, then
+not again for so many, and only by so much chance, for others see it too."""
 
 FAREWELL = 5.0
 """Seconds beyond the grace time for telling the storage what was given back."""
@@ -76,9 +83,13 @@ class Worker:
         self._held: dict[str, Lease] = {}
         self._outbox: deque[tuple[Outcome, float]] = deque()
         self._unsettled: list[Outcome] = []
-        self._fed_at = self._extended_at = self._ticked_at = time.monotonic()
+        self._doubtful: set[str] = set()
+        self._queues = deque(settings.queues)
+        self._fed_at = self._extended_at = time.monotonic()
+        self._tick_at = dict.fromkeys(settings.queues, self._fed_at)
         self._mean = float("inf")
-        self._suspects = self._failures = 0
+        self._alone, self._drain_until = False, float("-inf")
+        self._failures = 0
         self._parked = False
         self._stopping_at = float("inf")
         self._wakeup, self._waker = os.pipe()
@@ -93,8 +104,9 @@ class Worker:
         What runs then may finish within the grace time. A job that does not is given back and the
         process ends at once, for nothing can stop its thread.
         """
-        handlers = {number: signal.signal(number, _ignore) for number in (signal.SIGTERM, signal.SIGINT)}
         descriptor = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        handlers = {number: signal.signal(number, _ignore) for number in _SIGNALS}
+        os.register_at_fork(after_in_child=_forget_signals)
         for _ in range(self._threads - 1):
             threading.Thread(target=self._lane.serve, daemon=True).start()
         io = threading.Thread(target=self._work, name="distq-io", daemon=True)
@@ -131,8 +143,11 @@ class Worker:
             self._loop.stop()
 
     def _step(self) -> None:
-        self._settle()
+        # Renew first: what cannot be settled must not cost the others their leases.
         self._renew()
+        self._settle()
+        self._recall_idle()
+        self._disown()
         if self._stopping:
             self._give_back()
         else:
@@ -168,7 +183,7 @@ class Worker:
         if not self._unsettled:
             return
         outcomes = self._unsettled
-        ours = self._storage.run(self._storage.settle(outcomes, keep=self._app.result_ttl))
+        ours = self._send(outcomes)
         self._unsettled = []
         for outcome in outcomes:
             self._held.pop(outcome.id, None)
@@ -177,6 +192,18 @@ class Worker:
                 telemetry.emit(
                     "warn", "job {id}: lease lost, its {kind} is void", id=outcome.id, kind=outcome.kind
                 )
+
+    def _send(self, outcomes: Sequence[Outcome]) -> set[str]:
+        """Settle; where the storage refuses the batch, one by one, and what it refuses then is dead."""
+        settle, keep = self._storage.settle, self._app.result_ttl
+        try:
+            return self._storage.run(settle(outcomes, keep=keep))
+        except (StorageUnavailable, SchemaError):
+            raise
+        except StorageError as error:
+            if len(outcomes) == 1:
+                return self._storage.run(settle([execution.dead(outcomes[0], error)], keep=keep))
+            return {job_id for outcome in outcomes for job_id in self._send([outcome])}
 
     def _collect(self) -> None:
         seconds, jobs = 0.0, 0
@@ -189,7 +216,10 @@ class Worker:
             self._mean = latest if self._mean == float("inf") else (self._mean + latest) / 2
 
     def _release(self, leases: Sequence[Lease]) -> None:
-        self._unsettled += [Outcome(lease.id, lease.token, OutcomeKind.RELEASE) for lease in leases]
+        ended = {outcome.id for outcome in self._unsettled}
+        self._unsettled += [
+            Outcome(lease.id, lease.token, OutcomeKind.RELEASE) for lease in leases if lease.id not in ended
+        ]
 
     def _give_back(self) -> None:
         self._release(self._recall())
@@ -201,16 +231,17 @@ class Worker:
 
     def _lease(self) -> bool:
         """Fill what room there is. Returns whether there may be more to lease."""
-        room = self._room()
-        for queue in self._settings.queues if room else ():
-            room -= self._lease_from(queue, room)
-            if not room:
+        for _ in self._settings.queues:
+            if not (room := self._room()):
+                return False
+            self._queues.rotate(-1)
+            if self._lease_from(self._queues[-1], room) == room:
                 return True
         return False
 
     def _room(self) -> int:
         """How many jobs to lease now: none where it would be a sliver of what is held in advance."""
-        if self._suspects and self._held:
+        if self._held and (self._alone or time.monotonic() < self._drain_until):
             return 0
         slots = self._settings.concurrency
         ahead = min(int(slots * HORIZON / self._mean), LARGEST_BATCH) if self._mean < HORIZON else 0
@@ -219,15 +250,25 @@ class Worker:
 
     def _lease_from(self, queue: str, limit: int) -> int:
         began, idle = time.monotonic(), not self._held
+        self._doubtful.add(queue)
         leases = self._storage.run(
             self._storage.lease(queue, worker=self._name, limit=limit, ttl=self._settings.ttl, alone=idle)
         )
+        self._doubtful.discard(queue)
         if idle:
-            self._extended_at, self._suspects = began, 0
+            self._extended_at, self._drain_until = began, float("-inf")
+            self._alone = any(lease.crashes for lease in leases)
         if leases:
             self._held.update((lease.id, lease) for lease in leases)
             self._feed(leases)
         return len(leases)
+
+    def _disown(self) -> None:
+        """Give back what a lease may have given whose answer never came."""
+        for queue in list(self._doubtful):
+            op = self._storage.forfeit(queue, worker=self._name, begun=(), kept=self._held.keys())
+            self._storage.run(op)
+            self._doubtful.discard(queue)
 
     def _feed(self, leases: Sequence[Lease]) -> None:
         self._fed_at = time.monotonic()
@@ -250,28 +291,38 @@ class Worker:
             for lease in held:
                 if lease.id not in ours:
                     telemetry.emit("warn", "job {id}: lease lost while it ran", id=lease.id)
-        if now - self._fed_at > PATIENCE and (recalled := self._recall()):
+
+    def _recall_idle(self) -> None:
+        """Give back what has not begun for too long."""
+        if time.monotonic() - self._fed_at > PATIENCE and (recalled := self._recall()):
             self._mean = max(self._mean, PATIENCE)
             self._release(recalled)
             self._settle()
 
     def _maintain(self) -> None:
         now = time.monotonic()
-        if now - self._ticked_at < POLL:
-            return
-        self._ticked_at = now
-        self._suspects = 0
         for queue in self._settings.queues:
-            tick = self._storage.run(maintenance(self._storage, queue, self._settings.ttl))
-            self._suspects += tick.suspects
-            if tick.reclaimed or tick.buried:
-                telemetry.emit(
-                    "warn",
-                    "queue {queue}: {reclaimed} expired leases taken back, {buried} jobs dead of crashes",
-                    queue=queue,
-                    reclaimed=tick.reclaimed,
-                    buried=tick.buried,
+            if now >= self._tick_at[queue]:
+                tick = self._storage.run(
+                    maintenance(self._storage, queue, self._settings.ttl, eager=self._tick_at[queue] == 0)
                 )
+                # Where a pass was full there is more to do: make the next one at once.
+                full = TICK_LIMIT in (tick.promoted, tick.pruned, tick.reclaimed + tick.buried)
+                self._tick_at[queue] = 0.0 if full else now + self._beat
+                self._take_note(queue, tick)
+
+    def _take_note(self, queue: str, tick: Tick) -> None:
+        now = time.monotonic()
+        if tick.suspects and now > self._drain_until + DRAIN_PAUSE and random.random() < DRAIN_CHANCE:
+            self._drain_until = now + DRAIN
+        if tick.reclaimed or tick.buried:
+            telemetry.emit(
+                "warn",
+                "queue {queue}: {reclaimed} expired leases taken back, {buried} jobs dead of crashes",
+                queue=queue,
+                reclaimed=tick.reclaimed,
+                buried=tick.buried,
+            )
 
     # -- wait --------------------------------------------------------------------------------------
 
@@ -280,7 +331,7 @@ class Worker:
         self._parked = True
         if not self._outbox:
             if self._stopping or not self._room():
-                select.select([self._wakeup], [], [], self._beat / 10 if self._stopping else self._beat)
+                readable([self._wakeup], self._beat / 10 if self._stopping else self._beat)
             else:
                 self._storage.wait(self._settings.queues, timeout=self._beat, wakeup=self._wakeup)
         self._parked = False
@@ -291,19 +342,19 @@ class Worker:
             signals = os.read(self._wakeup, 4096)
         except BlockingIOError:
             return
-        if any(signals) and not self._stopping:
+        if not self._stopping and (signal.SIGTERM in signals or signal.SIGINT in signals):
             self._stopping_at = time.monotonic()
 
     def _back_off(self, error: StorageError) -> None:
         pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
         self._failures += 1
         telemetry.emit("warn", "{error}; next attempt in {pause:g} s", error=error, pause=pause)
-        select.select([self._wakeup], [], [], pause)
+        readable([self._wakeup], pause)
 
 
-def maintenance(storage: Storage, queue: str, ttl: float) -> Op[Tick]:
+def maintenance(storage: Storage, queue: str, ttl: float, *, eager: bool = False) -> Op[Tick]:
     """The maintenance pass that a worker whose leases last `ttl` seconds makes."""
-    return storage.tick(queue, limit=TICK_LIMIT, grace=ttl, outage=max(OUTAGE, ttl / 2))
+    return storage.tick(queue, limit=TICK_LIMIT, grace=ttl, outage=max(OUTAGE, ttl / 2), eager=eager)
 
 
 def _quit(status: int) -> None:
@@ -311,6 +362,13 @@ def _quit(status: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _forget_signals() -> None:
+    """A process that a task forks must not end this worker when it is told to end, and must end itself."""
+    signal.set_wakeup_fd(-1)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _ignore(number: int, frame: object) -> None:

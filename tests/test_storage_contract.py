@@ -237,6 +237,20 @@ def test_settling_twice_counts_once(storage: Storage) -> None:
     assert settle(storage, leases, OutcomeKind.DONE, body=b"1") == set()
 
 
+@pytest.mark.parametrize("first", OutcomeKind)
+@pytest.mark.parametrize("second", OutcomeKind)
+def test_of_two_outcomes_of_one_lease_the_first_counts(
+    storage: Storage, first: OutcomeKind, second: OutcomeKind
+) -> None:
+    (job_id,) = add(storage)
+    (lease,) = take(storage)
+    outcomes = [Outcome(job_id, lease.token, kind, b'{"e":1}') for kind in (first, second)]
+    assert storage.run(storage.settle(outcomes, keep=60)) == {job_id}
+    ends = {OutcomeKind.DONE: JobState.DONE, OutcomeKind.DEAD: JobState.DEAD}
+    assert state(storage, job_id) is ends.get(first, JobState.READY)
+    assert [lease.id for lease in take(storage)] == ([] if first in ends else [job_id])
+
+
 def test_one_settle_may_carry_every_kind(storage: Storage) -> None:
     add(storage, len(OutcomeKind))
     leases = take(storage)
@@ -318,6 +332,20 @@ def test_a_job_of_tomorrow_is_not_promoted(storage: Storage) -> None:
     assert state(storage, job_id) is JobState.SCHEDULED
 
 
+def test_a_pass_follows_another_at_once_only_when_eager(storage: Storage) -> None:
+    add(storage, 3, delay=0.001)
+    eventually(lambda: storage.run(storage.tick(QUEUE, limit=1, grace=60, outage=NEVER)).promoted == 1)
+    again = storage.run(storage.tick(QUEUE, limit=1, grace=60, outage=NEVER))
+    eager = storage.run(storage.tick(QUEUE, limit=1, grace=60, outage=NEVER, eager=True))
+    assert (again.promoted, eager.promoted) == (0, 1)
+
+
+def test_whole_and_broken_seconds_may_be_mixed(storage: Storage) -> None:
+    now, later = make(1), make(1, delay=60)
+    storage.run(storage.enqueue([*now, later[0]._replace(delay=60)]))
+    assert [lease.id for lease in take(storage)] == [now[0].id]
+
+
 def test_a_tick_promotes_no_more_than_its_limit(storage: Storage) -> None:
     add(storage, 5, delay=0.001)
     promoted: list[int] = []
@@ -354,7 +382,7 @@ def test_a_suspect_is_leased_alone_and_only_by_the_idle(storage: Storage) -> Non
     (suspect,) = add(storage)
     expire(storage, take(storage))
     clean = add(storage, 3)
-    assert storage.run(storage.tick(QUEUE, limit=1, grace=60, outage=NEVER)).suspects == 1
+    assert storage.run(storage.tick(QUEUE, limit=1, grace=60, outage=NEVER, eager=True)).suspects == 1
     assert [lease.id for lease in take(storage, 2)] == clean[:2]
     (lease,) = take(storage, alone=True)
     assert (lease.id, lease.crashes) == (suspect, 1)
@@ -391,6 +419,16 @@ def test_forfeit_spends_the_crash_budget(storage: Storage) -> None:
         take(storage, worker="dead", alone=True)
         storage.run(storage.forfeit(QUEUE, worker="dead", begun={job_id}))
     assert state(storage, job_id) is JobState.DEAD
+
+
+def test_forfeit_leaves_what_its_worker_keeps(storage: Storage) -> None:
+    known, unknown = add(storage, 2)
+    leases = take(storage, worker="w1")
+    assert storage.run(storage.forfeit(QUEUE, worker="w1", begun=(), kept={known})) == 1
+    assert settle(storage, leases, OutcomeKind.DONE, body=b"1") == {known}
+    record = storage.run(storage.get(unknown))
+    assert record is not None
+    assert (record.state, record.crashes) == (JobState.READY, 0)
 
 
 def test_a_forfeited_lease_is_fenced_off(storage: Storage) -> None:

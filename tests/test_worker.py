@@ -19,7 +19,24 @@ from distq import DistQ, JobFailed, JobState
 from distq.job import NewJob, new_ids
 from tests import worker_app
 from tests.helpers import eventually
-from tests.worker_app import aadd, add, alast, die, fail, last, leave, sabotage, shy, spin, unwritable
+from tests.worker_app import (
+    aadd,
+    add,
+    alarmed,
+    alast,
+    die,
+    endless,
+    fail,
+    forking,
+    garbled,
+    last,
+    leave,
+    sabotage,
+    shy,
+    spin,
+    unwritable,
+    whole,
+)
 
 
 @dataclass
@@ -144,6 +161,40 @@ def test_an_error_that_cannot_be_shown_is_a_failure_like_others(world: World) ->
         shy.enqueue().result(timeout=20)
 
 
+def test_an_error_with_broken_characters_is_a_failure_like_others(world: World) -> None:
+    world.start("--processes", "1", "--concurrency", "2")
+    with pytest.raises(JobFailed, match=r"cannot parse \\udcff"):
+        garbled.enqueue().result(timeout=20)
+
+
+def test_a_back_off_function_may_give_whole_numbers_and_nonsense(world: World) -> None:
+    world.start("--processes", "1")
+    jobs = [whole.enqueue(), endless.enqueue(), add.enqueue(1, 1)]
+    with pytest.raises(JobFailed, match="ValueError"):
+        jobs[0].result(timeout=20)
+    with pytest.raises(JobFailed, match="is not a number"):
+        jobs[1].result(timeout=20)
+    assert jobs[2].result(timeout=20) == 2
+
+
+def test_a_task_may_use_signals_and_fork(world: World) -> None:
+    pool = world.start("--processes", "1")
+    assert alarmed.enqueue().result(timeout=20) == "alarmed"
+    (before,) = workers_of(pool)
+    assert forking.enqueue().result(timeout=20) == -signal.SIGTERM
+    assert alarmed.enqueue().result(timeout=20) == "alarmed"
+    assert workers_of(pool) == [before]
+    assert end(pool) == 0
+
+
+def test_every_queue_gets_its_turn(world: World) -> None:
+    last.options(queue="a").enqueue_many([(0.01, f"a{n}") for n in range(300)])
+    world.start("--processes", "1", "--queues", "a,b")
+    eventually(lambda: world.noted("end a0"), timeout=20)
+    assert add.options(queue="b").enqueue(1, 1).result(timeout=20) == 2
+    assert world.noted("end a299") == 0
+
+
 def test_a_task_that_exits_fails_and_its_worker_goes_on(world: World) -> None:
     world.start("--processes", "1")
     with pytest.raises(JobFailed, match="SystemExit"):
@@ -265,6 +316,17 @@ def test_what_outlives_the_grace_time_is_given_back(world: World, task: Callable
     eventually(lambda: world.noted("begin endless"), timeout=20)
     assert end(pool) == 0
     assert world.record(job.id) == (JobState.READY, 0, 0)
+
+
+def test_a_stop_without_grace_gives_everything_back_once(world: World) -> None:
+    pool = world.start("--processes", "1", "--grace", "0")
+    add.enqueue_many([(n, n) for n in range(2000)])[-1].result(timeout=20)
+    jobs = [last.enqueue(30, "blocker"), *add.enqueue_many([(n, 1) for n in range(400)])]
+    eventually(lambda: world.noted("begin blocker"), timeout=20)
+    assert end(pool) == 0
+    assert {world.record(job.id) for job in jobs} <= {(JobState.READY, 0, 0), (JobState.DONE, 0, 0)}
+    world.start("--processes", "2")
+    assert [job.result(timeout=20) for job in jobs[1:]] == list(range(1, 401))
 
 
 def test_what_cannot_begin_soon_is_given_to_others(world: World) -> None:

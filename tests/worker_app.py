@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -72,6 +73,50 @@ def unwritable() -> object:
 @app.task(name="leave", retries=0)
 def leave() -> None:
     raise SystemExit(3)
+
+
+@app.task(name="garbled", retries=0)
+def garbled() -> None:
+    raise ValueError("cannot parse " + os.fsdecode(b"\xff"))
+
+
+@app.task(name="whole", retries=2, backoff=lambda attempt: 0)
+def whole() -> None:
+    """Its back-off gives whole numbers."""
+    raise ValueError
+
+
+@app.task(name="endless", retries=1, backoff=lambda attempt: float("nan"))
+def endless() -> None:
+    """Its back-off gives no number."""
+    raise ValueError
+
+
+@app.task(name="alarmed")
+def alarmed() -> str:
+    """Uses a signal of its own."""
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 0.001)
+    signal.sigtimedwait([], 0.05)
+    return "alarmed"
+
+
+@app.task(name="forking")
+def forking() -> int:
+    """Forks a child, and ends it as multiprocessing does."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writer, b"!")
+        signal.pause()
+    os.read(reader, 1)
+    os.kill(child, signal.SIGTERM)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@app.task(name="huge", retries=0)
+def huge(size: int) -> str:
+    return "x" * size
 
 
 class Shy(Exception):

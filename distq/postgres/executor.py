@@ -1,6 +1,6 @@
 """Runs statements: one executor for threads, one for event loops, and the listener for wake-ups.
 
-Every statement of distq is safe to repeat (ids come from the client, leases are fenced), so a
+Nearly every statement of distq is safe to repeat (ids come from the client, leases are fenced), so a
 connection that turns out to be dead is replaced and the statement sent once more. A server that does
 not answer a fresh connection is StorageUnavailable.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import threading
 import time
 from collections import deque
@@ -24,7 +23,8 @@ from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Format
 
-from distq.errors import SchemaError, StorageUnavailable
+from distq.errors import SchemaError, StorageError, StorageUnavailable
+from distq.polling import readable
 from distq.postgres import schema
 from distq.postgres.schema import Version
 
@@ -84,16 +84,19 @@ class Target:
         """Raise psycopg's errors as distq's."""
         try:
             yield
-        except psycopg.OperationalError as error:
+        # Read-only: a standby, or a primary that is about to become one.
+        except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
             raise StorageUnavailable(self.where, error) from error
         except psycopg.errors.UndefinedTable as error:
             schema.check(Version(0, 0), self.schema)
             raise SchemaError(f"schema {self.schema} is damaged: {error}") from error
+        except psycopg.Error as error:
+            raise StorageError(f"storage {self.where} refused: {' '.join(str(error).split())}") from error
 
 
-def prepare(connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any]) -> None:
-    """Make a new connection read uuids as hex."""
-    connection.adapters.register_loader("uuid", _HexLoader)
+#: Every statement is to walk an index, row by row. A plan that was made and kept while the queue was
+#: empty would else scan the whole table when it is full, until somebody analyzes it.
+_PLANNER = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
 
 
 class Executor:
@@ -104,13 +107,13 @@ class Executor:
         self._reset()
 
     def _reset(self) -> None:
-        self._pid = os.getpid()
         self._idle: deque[psycopg.Connection] = deque()
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._checked = False
+        self._pid = os.getpid()
 
-    def run(self, statement: Statement) -> Rows:
-        """Execute and fetch. Raises StorageUnavailable or SchemaError."""
+    def run(self, statement: Statement, *, repeatable: bool) -> Rows:
+        """Execute and fetch. Raises StorageUnavailable, SchemaError or StorageError."""
         if self._pid != os.getpid():
             self._reset()
         with self._places, self._target.translated():
@@ -119,6 +122,8 @@ class Executor:
                     return self._run_on(self._idle.pop(), statement)
                 except psycopg.OperationalError:
                     self.close()
+                    if not repeatable:
+                        raise
             return self._run_on(self.connect(), statement)
 
     def _run_on(self, connection: psycopg.Connection, statement: Statement) -> Rows:
@@ -133,7 +138,8 @@ class Executor:
     def connect(self) -> psycopg.Connection:
         """A new connection; the first one checks the schema's version."""
         connection = psycopg.Connection.connect(**self._target.arguments)
-        prepare(connection)
+        connection.adapters.register_loader("uuid", _HexLoader)
+        connection.execute(_PLANNER)
         if not self._checked:
             schema.check(schema.read_version(connection, self._target.schema), self._target.schema)
             self._checked = True
@@ -159,8 +165,8 @@ class AsyncExecutor:
         self._pools: WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopPool] = WeakKeyDictionary()
         self._checked = False
 
-    async def run(self, statement: Statement) -> Rows:
-        """Execute and fetch. Raises StorageUnavailable or SchemaError."""
+    async def run(self, statement: Statement, *, repeatable: bool) -> Rows:
+        """Execute and fetch. Raises StorageUnavailable, SchemaError or StorageError."""
         pool = self._pools.setdefault(asyncio.get_running_loop(), _LoopPool())
         async with pool.places:
             with self._target.translated():
@@ -169,6 +175,8 @@ class AsyncExecutor:
                         return await self._run_on(pool.idle.pop(), statement, pool)
                     except psycopg.OperationalError:
                         await self.close()
+                        if not repeatable:
+                            raise
                 return await self._run_on(await self._connect(), statement, pool)
 
     async def _run_on(
@@ -185,7 +193,8 @@ class AsyncExecutor:
 
     async def _connect(self) -> psycopg.AsyncConnection:
         connection = await psycopg.AsyncConnection.connect(**self._target.arguments)
-        prepare(connection)
+        connection.adapters.register_loader("uuid", _HexLoader)
+        await connection.execute(_PLANNER)
         if not self._checked:
             cursor = await connection.execute(schema.version_query(self._target.schema))
             schema.check(schema.version_of(await cursor.fetchone()), self._target.schema)
@@ -214,18 +223,18 @@ class Listener:
         deadline = time.monotonic() + timeout
         while (remaining := deadline - time.monotonic()) > 0:
             watched = [wakeup] if (listening := self._listening()) is None else [wakeup, listening]
-            readable = select.select(watched, [], [], remaining)[0]
-            if wakeup in readable or (readable and self._notified(queues)):
+            woken = readable(watched, remaining)
+            if wakeup in woken or (woken and self._notified(queues)):
                 return
 
     def _listening(self) -> int | None:
         try:
             if self._connection is None:
                 connection = psycopg.Connection.connect(**self._target.arguments)
-                connection.execute(f"LISTEN {self._target.schema}".encode())
+                connection.execute(f'LISTEN "{self._target.schema}"'.encode())
                 self._connection = connection
             return self._connection.fileno()
-        except psycopg.OperationalError:
+        except psycopg.Error:
             self.close()
             return None
 
@@ -234,7 +243,7 @@ class Listener:
         try:
             woken = {notice.payload for notice in self._connection.notifies(timeout=0)}
             return not woken.isdisjoint(queues)
-        except psycopg.OperationalError:
+        except psycopg.Error:
             self.close()
             return False
 

@@ -34,4 +34,4 @@ def migrations(schema: str) -> list[tuple[str, str]]:
 
 
 def _aim(text: str, schema: str) -> str:
-    return re.sub(r"\bdistq\.", f"{schema}.", text)
+    return re.sub(r"\bdistq\.", f'"{schema}".', text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -21,6 +21,7 @@ from distq.job import (
     NewJob,
     Outcome,
     Tick,
+    first_of_each,
     split_id,
 )
 from distq.postgres import schema
@@ -53,7 +54,7 @@ class PostgresStorage:
             queues=[job.queue for job in jobs],
             tasks=[job.task for job in jobs],
             payloads=[job.payload for job in jobs],
-            delays=[job.delay for job in jobs],
+            delays=[float(job.delay) for job in jobs],
             channel=self._target.schema,
         )
 
@@ -73,6 +74,7 @@ class PostgresStorage:
             limit=limit,
             ttl=ttl,
             alone=alone,
+            repeatable=False,
         )
 
     def extend(self, leases: Sequence[Lease], *, ttl: float) -> Op[set[str]]:
@@ -85,6 +87,7 @@ class PostgresStorage:
         )
 
     def settle(self, outcomes: Sequence[Outcome], *, keep: float) -> Op[set[str]]:
+        outcomes = first_of_each(outcomes)
         return self._op(
             "settle",
             _ours([outcome.id for outcome in outcomes]),
@@ -92,22 +95,25 @@ class PostgresStorage:
             tokens=[outcome.token for outcome in outcomes],
             kinds=[outcome.kind.value for outcome in outcomes],
             bodies=[outcome.body for outcome in outcomes],
-            delays=[outcome.delay for outcome in outcomes],
+            delays=[float(outcome.delay) for outcome in outcomes],
             keep=keep,
             channel=self._target.schema,
         )
 
-    def forfeit(self, queue: str, *, worker: str, begun: Collection[str]) -> Op[int]:
+    def forfeit(
+        self, queue: str, *, worker: str, begun: Collection[str], kept: Collection[str] = ()
+    ) -> Op[int]:
         return self._op(
             "forfeit",
             lambda rows: rows[0][0],
             queue=queue,
             worker=worker,
-            begun=[split_id(job_id)[1] for job_id in begun],
+            begun=[job_id[-32:] for job_id in begun],
+            kept=[job_id[-32:] for job_id in kept],
             **self._burial,
         )
 
-    def tick(self, queue: str, *, limit: int, grace: float, outage: float) -> Op[Tick]:
+    def tick(self, queue: str, *, limit: int, grace: float, outage: float, eager: bool = False) -> Op[Tick]:
         return self._op(
             "tick",
             lambda rows: Tick(*rows[0][:5]),
@@ -115,6 +121,7 @@ class PostgresStorage:
             limit=limit,
             grace=grace,
             outage=outage,
+            eager=eager,
             **self._burial,
         )
 
@@ -142,10 +149,10 @@ class PostgresStorage:
             return schema.migrate(connection, self._target.schema)
 
     def run(self, op: Op[T]) -> T:
-        return op.decode(self._executor.run(op.request))
+        return op.decode(self._executor.run(op.request, repeatable=op.repeatable))
 
     async def arun(self, op: Op[T]) -> T:
-        return op.decode(await self._async_executor.run(op.request))
+        return op.decode(await self._async_executor.run(op.request, repeatable=op.repeatable))
 
     def wait(self, queues: Sequence[str], *, timeout: float, wakeup: int) -> None:
         self._listener.wait(queues, timeout=timeout, wakeup=wakeup)
@@ -157,8 +164,10 @@ class PostgresStorage:
     async def aclose(self) -> None:
         await self._async_executor.close()
 
-    def _op(self, name: str, decode: Callable[[Rows], T], **parameters: Any) -> Op[T]:
-        return Op(Statement(query(name, self._target.schema), parameters), decode)
+    def _op(
+        self, name: str, decode: Callable[[Rows], T], *, repeatable: bool = True, **parameters: Any
+    ) -> Op[T]:
+        return Op(Statement(query(name, self._target.schema), parameters), decode, repeatable)
 
 
 def _ours(ids: Sequence[str]) -> Callable[[Rows], set[str]]:
@@ -173,7 +182,9 @@ def _parse(url: str) -> Target:
     parts = urlsplit(url)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     name = check_schema(options.pop("schema", DEFAULT_SCHEMA))
-    plain = f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{urlencode(options)}" if options else "")
+    plain = f"{parts.scheme}://{parts.netloc}{parts.path}" + (
+        f"?{urlencode(options, quote_via=quote)}" if options else ""
+    )
     try:
         conninfo_to_dict(plain)
     except psycopg.ProgrammingError as error:

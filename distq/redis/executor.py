@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import select
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 import redis
 import redis.asyncio
@@ -24,6 +22,7 @@ from redis.exceptions import ConnectionError, NoScriptError, RedisError, Timeout
 from redis.retry import Retry
 
 from distq.errors import SchemaError, StorageError, StorageUnavailable
+from distq.polling import readable
 
 CODE_VERSION = 1
 """The version of the keys that this code is written for."""
@@ -41,6 +40,8 @@ _OPTIONS: dict[str, Any] = {
     "max_connections": MAX_CONNECTIONS,
     "timeout": None,
 }
+
+_LOST = (ConnectionError, TimeoutError)
 
 SCRIPTS = ("enqueue", "lease", "extend", "settle", "forfeit", "tick", "get", "counts")
 
@@ -91,7 +92,7 @@ class Target:
         """Raise redis-py's errors as distq's."""
         try:
             yield
-        except (ConnectionError, TimeoutError) as error:
+        except _LOST as error:
             raise StorageUnavailable(self.where, error) from error
         except RedisError as error:
             raise StorageError(f"storage {self.where} refused: {error}") from error
@@ -111,23 +112,33 @@ class Executor:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        pool = redis.BlockingConnectionPool.from_url(target.url, retry=Retry(NoBackoff(), 1), **_OPTIONS)
+        pool = redis.BlockingConnectionPool.from_url(target.url, retry=Retry(NoBackoff(), 0), **_OPTIONS)
         self.client = redis.Redis(connection_pool=pool)
         self._checked = False
 
-    def run(self, calls: Sequence[Call]) -> list[Any]:
+    def run(self, calls: Sequence[Call], *, repeatable: bool) -> list[Any]:
         """Run calls in one round trip; the answer of each, in order.
 
+        Calls whose connection turns out to be dead are sent again where they may be.
         Raises StorageUnavailable, SchemaError or StorageError.
         """
         with self._target.translated():
-            if not self._checked:
-                self._check()
             try:
-                return self._send(calls)
-            except NoScriptError:
-                self.load_scripts()
-                return self._send(calls)
+                return self._run(calls)
+            except _LOST:
+                if not repeatable:
+                    raise
+                self.close()
+                return self._run(calls)
+
+    def _run(self, calls: Sequence[Call]) -> list[Any]:
+        if not self._checked:
+            self._check()
+        try:
+            return self._send(calls)
+        except NoScriptError:
+            self.load_scripts()
+            return self._send(calls)
 
     def _send(self, calls: Sequence[Call]) -> list[Any]:
         if len(calls) == 1:
@@ -156,18 +167,27 @@ class AsyncExecutor:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = WeakKeyDictionary()
+        self._clients: dict[asyncio.AbstractEventLoop, redis.asyncio.Redis] = {}
 
-    async def run(self, calls: Sequence[Call]) -> list[Any]:
+    async def run(self, calls: Sequence[Call], *, repeatable: bool) -> list[Any]:
         """Run calls in one round trip; the answer of each, in order. Raises as `Executor.run`."""
         with self._target.translated():
-            client = self._clients.get(asyncio.get_running_loop()) or await self._open()
             try:
-                return await self._send(client, calls)
-            except NoScriptError:
-                for name in SCRIPTS:
-                    await client.script_load(script_text(name))
-                return await self._send(client, calls)
+                return await self._run(calls)
+            except _LOST:
+                if not repeatable:
+                    raise
+                await self.close()
+                return await self._run(calls)
+
+    async def _run(self, calls: Sequence[Call]) -> list[Any]:
+        client = self._clients.get(asyncio.get_running_loop()) or await self._open()
+        try:
+            return await self._send(client, calls)
+        except NoScriptError:
+            for name in SCRIPTS:
+                await client.script_load(script_text(name))
+            return await self._send(client, calls)
 
     async def _send(self, client: redis.asyncio.Redis, calls: Sequence[Call]) -> list[Any]:
         pipeline = client.pipeline(transaction=False)
@@ -177,12 +197,14 @@ class AsyncExecutor:
 
     async def _open(self) -> redis.asyncio.Redis:
         pool = redis.asyncio.BlockingConnectionPool.from_url(
-            self._target.url, retry=AsyncRetry(NoBackoff(), 1), **_OPTIONS
+            self._target.url, retry=AsyncRetry(NoBackoff(), 0), **_OPTIONS
         )
         client = redis.asyncio.Redis(connection_pool=pool)
         self._target.check(await client.hmget(self._target.meta, ["version", "oldest_code"]))  # pyright: ignore[reportGeneralTypeIssues]
-        self._clients[asyncio.get_running_loop()] = client
-        return client
+        # redis-py's connections keep their loop alive, and so their entry: drop those of loops that ended.
+        for loop in [loop for loop in self._clients if loop.is_closed()]:
+            del self._clients[loop]
+        return self._clients.setdefault(asyncio.get_running_loop(), client)
 
     async def close(self) -> None:
         """Close the connections of the running loop."""
@@ -207,8 +229,8 @@ class Listener:
         deadline = time.monotonic() + timeout
         while (remaining := deadline - time.monotonic()) > 0:
             watched = [wakeup] if (listening := self._listening(channels)) is None else [wakeup, listening]
-            readable = select.select(watched, [], [], remaining)[0]
-            if wakeup in readable or (readable and self._messages()):
+            woken = readable(watched, remaining)
+            if wakeup in woken or (woken and self._messages()):
                 return
 
     def _listening(self, channels: Sequence[str]) -> int | None:

@@ -7,7 +7,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import redis
 
@@ -22,6 +22,7 @@ from distq.job import (
     NewJob,
     Outcome,
     Tick,
+    first_of_each,
     split_id,
 )
 from distq.redis.executor import CODE_VERSION, OLDEST_CODE, AsyncExecutor, Call, Executor, Listener, Target
@@ -71,7 +72,7 @@ class RedisStorage:
 
         arguments = [min(limit, CHUNK), _ms(ttl), token, int(alone)]
         names = "jobs ready suspect leased tokens tries crashes"
-        return Op([self._call("lease", queue, names, arguments)], decode)
+        return Op([self._call("lease", queue, names, arguments)], decode, repeatable=False)
 
     def extend(self, leases: Sequence[Lease], *, ttl: float) -> Op[set[str]]:
         calls = [
@@ -84,20 +85,21 @@ class RedisStorage:
         names = "jobs ready suspect scheduled leased tokens tries crashes errors dead ended results wake"
         calls = [
             self._call("settle", queue, names, [_ms(keep), *_flat(map(_outcome, chunk))])
-            for queue, chunk in _chunks(outcomes, _queue_of)
+            for queue, chunk in _chunks(first_of_each(outcomes), _queue_of)
         ]
         return Op(calls, _ids)
 
-    def forfeit(self, queue: str, *, worker: str, begun: Collection[str]) -> Op[int]:
+    def forfeit(
+        self, queue: str, *, worker: str, begun: Collection[str], kept: Collection[str] = ()
+    ) -> Op[int]:
         names = "ready suspect leased tokens crashes errors dead wake"
-        call = self._call("forfeit", queue, names, [worker, CRASH_BUDGET, CRASHED, *begun])
+        call = self._call("forfeit", queue, names, [worker, CRASH_BUDGET, CRASHED, len(begun), *begun, *kept])
         return Op([call], lambda answers: answers[0])
 
-    def tick(self, queue: str, *, limit: int, grace: float, outage: float) -> Op[Tick]:
+    def tick(self, queue: str, *, limit: int, grace: float, outage: float, eager: bool = False) -> Op[Tick]:
         names = "ready suspect scheduled leased tokens tries crashes errors dead ended results pulse wake"
-        call = self._call(
-            "tick", queue, names, [min(limit, CHUNK), _ms(grace), _ms(outage), CRASH_BUDGET, CRASHED]
-        )
+        arguments = [min(limit, CHUNK), _ms(grace), _ms(outage), CRASH_BUDGET, CRASHED, int(eager)]
+        call = self._call("tick", queue, names, arguments)
         return Op([call], lambda answers: Tick(*answers[0]))
 
     def get(self, job_id: str) -> Op[JobRecord | None]:
@@ -129,10 +131,11 @@ class RedisStorage:
         return [f"keys {prefix}:*: set version {CODE_VERSION}", "scripts: loaded"]
 
     def run(self, op: Op[T]) -> T:
-        return op.decode(self._executor.run(op.request)) if op.request else op.decode([])
+        return op.decode(self._executor.run(op.request, repeatable=op.repeatable) if op.request else [])
 
     async def arun(self, op: Op[T]) -> T:
-        return op.decode(await self._async_executor.run(op.request)) if op.request else op.decode([])
+        calls, repeatable = op.request, op.repeatable
+        return op.decode(await self._async_executor.run(calls, repeatable=repeatable) if calls else [])
 
     def wait(self, queues: Sequence[str], *, timeout: float, wakeup: int) -> None:
         channels = [self._key(queue, "wake") for queue in queues]
@@ -203,7 +206,9 @@ def _parse(url: str) -> Target:
         raise ConfigurationError(
             f"?prefix={prefix!r} cannot be a prefix: letters, digits, '_', '.', ':', '-'"
         )
-    plain = f"{parts.scheme}://{parts.netloc}{parts.path}" + (f"?{urlencode(options)}" if options else "")
+    plain = f"{parts.scheme}://{parts.netloc}{parts.path}" + (
+        f"?{urlencode(options, quote_via=quote)}" if options else ""
+    )
     try:
         redis.ConnectionPool.from_url(plain)
     except (ValueError, TypeError) as error:

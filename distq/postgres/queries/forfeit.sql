@@ -1,7 +1,7 @@
--- Give back what a dead worker held. Only what it had begun is charged, and buried when its budget is spent.
+-- Give back what a worker held, but for what it keeps. Only what it had begun is charged, and buried when its budget is spent.
 WITH held AS MATERIALIZED (
     SELECT id, crashes + (id = ANY (%(begun)s::uuid[]))::int AS crashes FROM distq.job
-    WHERE state = 'leased' AND queue = %(queue)s AND worker = %(worker)s
+    WHERE state = 'leased' AND queue = %(queue)s AND worker = %(worker)s AND id <> ALL (%(kept)s::uuid[])
     FOR UPDATE SKIP LOCKED
 ), buried AS (
     DELETE FROM distq.job j USING held h

@@ -1,7 +1,7 @@
 -- One maintenance pass over all queues, skipped where another worker has just made one.
 WITH pulse AS MATERIALIZED (
     SELECT ticked_at FROM distq.pulse
-    WHERE ticked_at < now() - interval '0.25 second'
+    WHERE ticked_at < now() - interval '0.25 second' OR ticked_at > now() OR %(eager)s
     FOR UPDATE SKIP LOCKED
 ), beaten AS (
     UPDATE distq.pulse SET ticked_at = now() WHERE EXISTS (SELECT FROM pulse)
@@ -49,6 +49,7 @@ WITH pulse AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM promoted), (SELECT count(*) FROM reclaimed), (SELECT count(*) FROM buried),
        (SELECT count(*) FROM pruned),
-       (SELECT count(*) FROM distq.job WHERE queue = %(queue)s AND state = 'ready' AND crashes > 0)
-       + (SELECT count(*) FROM reclaimed WHERE queue = %(queue)s),
+       (SELECT count(*) FROM pulse)
+       * ((SELECT count(*) FROM distq.job WHERE queue = %(queue)s AND state = 'ready' AND crashes > 0)
+          + (SELECT count(*) FROM reclaimed WHERE queue = %(queue)s)),
        (SELECT count(*) FROM woken)

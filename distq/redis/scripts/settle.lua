@@ -1,13 +1,15 @@
 -- End the leases whose token is still the job's: record ended jobs, give the others back.
 -- KEYS  jobs (hash), ready (list), suspect (list), scheduled (zset), leased (zset), tokens (hash),
 --       tries (hash), crashes (hash), errors (hash), dead (zset), ended (zset), results (hash), wake (channel)
--- ARGV  time to live of results in ms, then five values an outcome: id, token, kind, body, delay in ms
+-- ARGV  time to live of results in ms, then five values an outcome, one for each lease: id, token, kind, body,
+--       delay in ms
 -- Returns the ids that were still ours.
 local jobs, ready, suspect, scheduled, leased, tokens, tries, crashes, errors, dead, ended, results, wake =
   unpack(KEYS)
 local keep = tonumber(ARGV[1])
 local ids = {}
 for i = 2, #ARGV, 5 do ids[#ids + 1] = ARGV[i] end
+redis.call('HDEL', tokens, '') -- a script that has written may go on when memory is full
 local held = redis.call('HMGET', tokens, unpack(ids))
 local failed = redis.call('HMGET', tries, unpack(ids))
 local crashed = redis.call('HMGET', crashes, unpack(ids))
@@ -41,7 +43,6 @@ for n = #ids, 1, -1 do
   local at = 5 * n - 3
   local id, kind, body = ids[n], ARGV[at + 2], ARGV[at + 3]
   if held[n] and held[n] == ARGV[at + 1] then
-    held[n] = false
     ours[#ours + 1] = id
     if kind == 'done' then
       record(n, id, body)

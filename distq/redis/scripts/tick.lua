@@ -1,19 +1,18 @@
 -- One maintenance pass over a queue, skipped where another worker has just made one.
 -- KEYS  ready (list), suspect (list), scheduled (zset), leased (zset), tokens (hash), tries (hash),
 --       crashes (hash), errors (hash), dead (zset), ended (zset), results (hash), pulse (string), wake (channel)
--- ARGV  limit, grace in ms, outage in ms, crash budget, body of a buried job
+-- ARGV  limit, grace in ms, outage in ms, crash budget, body of a buried job, eager
 -- Returns promoted, reclaimed, buried, pruned, suspects: how many of each.
 local ready, suspect, scheduled, leased, tokens, tries, crashes, errors, dead, ended, results, pulse, wake =
   unpack(KEYS)
-local limit, grace, longest_gap, budget, crashed =
-  ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local limit, grace, longest_gap, budget, crashed, eager =
+  ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6] == '1'
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local before = tonumber(redis.call('GET', pulse) or '0')
-if now - before < 250 and now >= before then
-  return { 0, 0, 0, 0, redis.call('LLEN', suspect) }
-end
+if now - before < 250 and now >= before and not eager then return { 0, 0, 0, 0, 0 } end
+redis.call('HDEL', tokens, '') -- a script that has written may go on when memory is full
 redis.call('SET', pulse, now)
 
 local function due(key)
