@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from distq import telemetry
 from distq.errors import SchemaError, StorageError
 from distq.locate import load_app
+from distq.maintenance import maintenance
 from distq.polling import readable
 from distq.process import Birth, slot_count
 from distq.slots import Slots
-from distq.worker import FAREWELL, Settings, maintenance
+from distq.worker import FAREWELL, Settings
 
 HEALTHY = 5.0
 """A process that lived this many seconds is replaced at once; one that did not, after a pause."""

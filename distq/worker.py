@@ -8,7 +8,6 @@ a lease is renewed whatever the task's code does. The main thread is one of the 
 from __future__ import annotations
 
 import os
-import random
 import signal
 import sys
 import threading
@@ -20,12 +19,13 @@ from traceback import format_exc
 
 from distq import execution, telemetry
 from distq.app import DistQ
-from distq.errors import SchemaError, StorageError, StorageUnavailable
-from distq.job import Lease, Outcome, OutcomeKind, Tick
+from distq.errors import StorageError
+from distq.job import Lease, Outcome
 from distq.lanes import Context, LoopLane, ThreadLane
+from distq.maintenance import Maintenance
+from distq.outbox import Outbox
 from distq.polling import readable
 from distq.slots import Slots
-from distq.storage import Op, Storage
 
 HORIZON = 0.05
 """Seconds of work that a process holds in advance."""
@@ -37,26 +37,15 @@ PATIENCE = 1.0
 """Seconds after which a leased job that has not begun is given back."""
 
 POLL = 1.0
-"""Seconds between looks at the storage when no hint comes, and between maintenance passes."""
-
-TICK_LIMIT = 1000
-"""Jobs that one maintenance pass promotes, reclaims or prunes at most."""
-
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+"""Seconds between looks at the storage when no hint comes, at most."""
 
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to reach a storage that does not answer; the last repeats."""
 
-OUTAGE = 3 * POLL
-"""Seconds without a maintenance pass by anybody that mean that the storage was out of reach; more
-where half a ttl is more, for leases outlast that."""
-
-DRAIN, DRAIN_PAUSE, DRAIN_CHANCE = 5.0, 30.0, 0.2
-"""A process that sees a suspect wait ends what it has, to take it alone: for so many seconds at most, then
-not again for so many, and only by so much chance, for others see it too."""
-
 FAREWELL = 5.0
 """Seconds beyond the grace time for telling the storage what was given back."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,16 +68,14 @@ class Worker:
         self._loop = LoopLane(context, settings.concurrency) if any(kinds) else None
         self._lane = ThreadLane(context)
         self._threads = 1 if all(kinds) else settings.concurrency
-        self._beat = min(POLL, settings.ttl / 4)
-        self._held: dict[str, Lease] = {}
-        self._outbox: deque[tuple[Outcome, float]] = deque()
-        self._unsettled: list[Outcome] = []
-        self._doubtful: set[str] = set()
+        self._outbox = Outbox(app.storage, app.result_ttl)
+        self._maintenance = Maintenance(app.storage, settings.queues, settings.ttl)
         self._queues = deque(settings.queues)
+        self._held: dict[tuple[str, str], Lease] = {}
+        self._alone = False
+        self._doubtful: set[str] = set()
         self._fed_at = self._extended_at = time.monotonic()
-        self._tick_at = dict.fromkeys(settings.queues, self._fed_at)
-        self._mean = float("inf")
-        self._alone, self._drain_until = False, float("-inf")
+        self._beat = min(POLL, settings.ttl / 4)
         self._failures = 0
         self._parked = False
         self._stopping_at = float("inf")
@@ -151,11 +138,10 @@ class Worker:
         if self._stopping:
             self._give_back()
         else:
-            self._maintain()
-            if self._lease():
+            self._maintenance.make()
+            if self._lease() or self._maintenance.pending:
                 return
-        if not self._unsettled:
-            self._park()
+        self._park()
 
     @property
     def _stopping(self) -> bool:
@@ -163,7 +149,7 @@ class Worker:
 
     def _over(self) -> bool:
         """Nothing is left to do, or no time."""
-        settled = self._stopping and not self._held and not self._unsettled
+        settled = self._stopping and not self._held and not self._outbox
         return settled or time.monotonic() > self._stopping_at + self._settings.grace + FAREWELL
 
     def _overdue(self) -> bool:
@@ -173,59 +159,20 @@ class Worker:
 
     def _done(self, outcome: Outcome, seconds: float) -> None:
         """Called by the lanes, in their threads."""
-        self._outbox.append((outcome, seconds))
+        self._outbox.add(outcome, seconds)
         if self._parked:
             self._parked = False
             os.write(self._waker, b"\0")
 
     def _settle(self) -> None:
-        self._collect()
-        if not self._unsettled:
-            return
-        outcomes = self._unsettled
-        ours = self._send(outcomes)
-        self._unsettled = []
-        for outcome in outcomes:
-            self._held.pop(outcome.id, None)
-        for outcome in outcomes if len(ours) < len(outcomes) else ():
-            if outcome.id not in ours and outcome.kind is not OutcomeKind.RELEASE:
-                telemetry.emit(
-                    "warn", "job {id}: lease lost, its {kind} is void", id=outcome.id, kind=outcome.kind
-                )
-
-    def _send(self, outcomes: Sequence[Outcome]) -> set[str]:
-        """Settle; where the storage refuses the batch, one by one, and what it refuses then is dead."""
-        settle, keep = self._storage.settle, self._app.result_ttl
-        try:
-            return self._storage.run(settle(outcomes, keep=keep))
-        except (StorageUnavailable, SchemaError):
-            raise
-        except StorageError as error:
-            if len(outcomes) == 1:
-                return self._storage.run(settle([execution.dead(outcomes[0], error)], keep=keep))
-            return {job_id for outcome in outcomes for job_id in self._send([outcome])}
-
-    def _collect(self) -> None:
-        seconds, jobs = 0.0, 0
-        while self._outbox:
-            outcome, ran = self._outbox.popleft()
-            self._unsettled.append(outcome)
-            seconds, jobs = seconds + ran, jobs + 1
-        if jobs:
-            latest = seconds / jobs
-            self._mean = latest if self._mean == float("inf") else (self._mean + latest) / 2
-
-    def _release(self, leases: Sequence[Lease]) -> None:
-        ended = {outcome.id for outcome in self._unsettled}
-        self._unsettled += [
-            Outcome(lease.id, lease.token, OutcomeKind.RELEASE) for lease in leases if lease.id not in ended
-        ]
+        for outcome in self._outbox.settle():
+            self._held.pop((outcome.id, outcome.token), None)
 
     def _give_back(self) -> None:
-        self._release(self._recall())
+        self._outbox.release(self._recall())
         if self._overdue():
-            self._release(list(self._held.values()))
-            self._settle()
+            self._outbox.release(self._held.values())
+        self._settle()
 
     # -- lease -------------------------------------------------------------------------------------
 
@@ -241,10 +188,10 @@ class Worker:
 
     def _room(self) -> int:
         """How many jobs to lease now: none where it would be a sliver of what is held in advance."""
-        if self._held and (self._alone or time.monotonic() < self._drain_until):
+        if self._held and (self._alone or self._maintenance.draining):
             return 0
-        slots = self._settings.concurrency
-        ahead = min(int(slots * HORIZON / self._mean), LARGEST_BATCH) if self._mean < HORIZON else 0
+        slots, mean = self._settings.concurrency, self._outbox.mean
+        ahead = min(int(slots * HORIZON / mean), LARGEST_BATCH) if mean < HORIZON else 0
         room = slots + ahead - len(self._held)
         return room if room > ahead // 2 else 0
 
@@ -256,18 +203,19 @@ class Worker:
         )
         self._doubtful.discard(queue)
         if idle:
-            self._extended_at, self._drain_until = began, float("-inf")
+            self._extended_at = began
             self._alone = any(lease.crashes for lease in leases)
+            self._maintenance.drained()
         if leases:
-            self._held.update((lease.id, lease) for lease in leases)
+            self._held.update(((lease.id, lease.token), lease) for lease in leases)
             self._feed(leases)
         return len(leases)
 
     def _disown(self) -> None:
         """Give back what a lease may have given whose answer never came."""
         for queue in list(self._doubtful):
-            op = self._storage.forfeit(queue, worker=self._name, begun=(), kept=self._held.keys())
-            self._storage.run(op)
+            kept = {job_id for job_id, _ in self._held}
+            self._storage.run(self._storage.forfeit(queue, worker=self._name, begun=(), kept=kept))
             self._doubtful.discard(queue)
 
     def _feed(self, leases: Sequence[Lease]) -> None:
@@ -279,8 +227,6 @@ class Worker:
 
     def _recall(self) -> list[Lease]:
         return self._lane.recall() + (self._loop.recall() if self._loop else [])
-
-    # -- renew, maintain ---------------------------------------------------------------------------
 
     def _renew(self) -> None:
         now = time.monotonic()
@@ -295,34 +241,9 @@ class Worker:
     def _recall_idle(self) -> None:
         """Give back what has not begun for too long."""
         if time.monotonic() - self._fed_at > PATIENCE and (recalled := self._recall()):
-            self._mean = max(self._mean, PATIENCE)
-            self._release(recalled)
+            self._outbox.release(recalled)
+            self._outbox.mean = max(self._outbox.mean, PATIENCE)
             self._settle()
-
-    def _maintain(self) -> None:
-        now = time.monotonic()
-        for queue in self._settings.queues:
-            if now >= self._tick_at[queue]:
-                tick = self._storage.run(
-                    maintenance(self._storage, queue, self._settings.ttl, eager=self._tick_at[queue] == 0)
-                )
-                # Where a pass was full there is more to do: make the next one at once.
-                full = TICK_LIMIT in (tick.promoted, tick.pruned, tick.reclaimed + tick.buried)
-                self._tick_at[queue] = 0.0 if full else now + self._beat
-                self._take_note(queue, tick)
-
-    def _take_note(self, queue: str, tick: Tick) -> None:
-        now = time.monotonic()
-        if tick.suspects and now > self._drain_until + DRAIN_PAUSE and random.random() < DRAIN_CHANCE:
-            self._drain_until = now + DRAIN
-        if tick.reclaimed or tick.buried:
-            telemetry.emit(
-                "warn",
-                "queue {queue}: {reclaimed} expired leases taken back, {buried} jobs dead of crashes",
-                queue=queue,
-                reclaimed=tick.reclaimed,
-                buried=tick.buried,
-            )
 
     # -- wait --------------------------------------------------------------------------------------
 
@@ -350,11 +271,6 @@ class Worker:
         self._failures += 1
         telemetry.emit("warn", "{error}; next attempt in {pause:g} s", error=error, pause=pause)
         readable([self._wakeup], pause)
-
-
-def maintenance(storage: Storage, queue: str, ttl: float, *, eager: bool = False) -> Op[Tick]:
-    """The maintenance pass that a worker whose leases last `ttl` seconds makes."""
-    return storage.tick(queue, limit=TICK_LIMIT, grace=ttl, outage=max(OUTAGE, ttl / 2), eager=eager)
 
 
 def _quit(status: int) -> None:

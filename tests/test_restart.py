@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
-from distq import DistQ, JobState, StorageUnavailable
+from distq import DistQ, JobFailed, JobState, StorageUnavailable
 from scenarios.guard import Guard
 from scenarios.servers.disk import find_disk
 from scenarios.servers.postgres import PostgresServer
@@ -19,7 +20,7 @@ from scenarios.servers.private import PrivateServer
 from scenarios.servers.redis import RedisServer
 from tests import worker_app
 from tests.helpers import eventually
-from tests.worker_app import add, last
+from tests.worker_app import add, huge, last
 
 
 class Crashing:
@@ -94,3 +95,15 @@ def test_a_stop_while_the_server_is_away_ends_in_time(
     crashing.kill()
     pool.terminate()
     assert pool.wait(30) == 0
+
+
+@pytest.mark.parametrize("crashing", [RedisServer], indirect=True)
+def test_what_the_store_refuses_to_settle_is_dead_and_holds_nobody_up(
+    crashing: Crashing, pool: subprocess.Popen[bytes]
+) -> None:
+    with redis.Redis.from_url(crashing.server.url) as client:
+        client.config_set("proto-max-bulk-len", 2**20)
+    jobs = [huge.enqueue(2 * 2**20), *add.enqueue_many([(n, 1) for n in range(20)])]
+    assert [job.result(timeout=20) for job in jobs[1:]] == list(range(1, 21))
+    with pytest.raises(JobFailed, match="Storage"):
+        jobs[0].result(timeout=20)

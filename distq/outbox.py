@@ -1,0 +1,81 @@
+"""How leases end: outcomes gather here from all lanes, and go to the storage in batches."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from distq import execution, telemetry
+from distq.errors import SchemaError, StorageError, StorageUnavailable
+from distq.job import Lease, Outcome, OutcomeKind
+from distq.storage import Storage
+
+
+class Outbox:
+    """The outcomes of one worker process that the storage has not taken yet."""
+
+    def __init__(self, storage: Storage, keep: float) -> None:
+        """`keep` is the time to live of results in seconds."""
+        self._storage, self._keep = storage, keep
+        self._fresh: deque[tuple[Outcome, float]] = deque()
+        self._unsettled: list[Outcome] = []
+        self.mean = float("inf")
+        """How long jobs run, in seconds: of the latest batches, the last one counts half."""
+
+    def __bool__(self) -> bool:
+        return bool(self._fresh or self._unsettled)
+
+    def add(self, outcome: Outcome, seconds: float) -> None:
+        """Take an outcome and how long its job ran; from any thread."""
+        self._fresh.append((outcome, seconds))
+
+    def release(self, leases: Iterable[Lease]) -> None:
+        """Give back leases that have no outcome yet."""
+        self._collect()
+        ended = {(outcome.id, outcome.token) for outcome in self._unsettled}
+        self._unsettled += [
+            Outcome(lease.id, lease.token, OutcomeKind.RELEASE)
+            for lease in leases
+            if (lease.id, lease.token) not in ended
+        ]
+
+    def settle(self) -> Sequence[Outcome]:
+        """Send what has gathered. Returns what was sent: those leases are held no more.
+
+        Raises:
+            StorageUnavailable: nothing is lost, call again.
+        """
+        self._collect()
+        if not self._unsettled:
+            return []
+        outcomes = self._unsettled
+        ours = self._send(outcomes)
+        self._unsettled = []
+        for outcome in outcomes if len(ours) < len(outcomes) else ():
+            if outcome.id not in ours and outcome.kind is not OutcomeKind.RELEASE:
+                telemetry.emit(
+                    "warn", "job {id}: lease lost, its {kind} is void", id=outcome.id, kind=outcome.kind
+                )
+        return outcomes
+
+    def _collect(self) -> None:
+        seconds, jobs = 0.0, 0
+        while self._fresh:
+            outcome, ran = self._fresh.popleft()
+            self._unsettled.append(outcome)
+            seconds, jobs = seconds + ran, jobs + 1
+        if jobs:
+            latest = seconds / jobs
+            self.mean = latest if self.mean == float("inf") else (self.mean + latest) / 2
+
+    def _send(self, outcomes: Sequence[Outcome]) -> set[str]:
+        """Settle; where the storage refuses the batch, one by one, and what it refuses then is dead."""
+        settle = self._storage.settle
+        try:
+            return self._storage.run(settle(outcomes, keep=self._keep))
+        except (StorageUnavailable, SchemaError):
+            raise
+        except StorageError as error:
+            if len(outcomes) == 1:
+                return self._storage.run(settle([execution.dead(outcomes[0], error)], keep=self._keep))
+            return {job_id for outcome in outcomes for job_id in self._send([outcome])}
