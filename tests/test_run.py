@@ -117,7 +117,7 @@ def test_a_run_leaves_a_complete_folder(tmp_path: Path) -> None:
     rows = read_table(out / "summary.csv")
     assert list(rows[0]) == list(SUMMARY)
     assert [row["cell"] for row in rows] == [
-        task.key for task in runner.tasks(parse([*map(str, arguments[:-2])]))
+        task.key for task in runner.tasks(parse([*map(str, arguments[:-1]), str(tmp_path / "same")]))
     ]
     assert {(row["status"], row["reason"], row["lost"], row["unexpected"]) for row in rows} == {
         ("ok", "", "0", "0")
