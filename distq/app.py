@@ -18,10 +18,12 @@ from distq.errors import (
     ResultTimeout,
     UnknownTask,
 )
-from distq.job import JobRecord, JobState, NewJob, split_id
-from distq.messages import decode_error
+from distq.ids import split_id
+from distq.job import JobRecord, JobState, NewJob
+from distq.messages import Progress, decode_error, decode_progress
+from distq.options import NAMES, Options
 from distq.retry import Backoff
-from distq.task import AsyncTask, BaseTask, Options, P, R, Task, name_of
+from distq.task import AsyncTask, BaseTask, P, R, Task, name_of
 
 _T = TypeVar("_T")
 
@@ -88,6 +90,8 @@ class DistQ:
             raise ConfigurationError(f"task name {name!r} must be one line")
         if name in self.tasks:
             raise ConfigurationError(f"task {name!r} is declared twice; give one of them a name=")
+        if unknown := sorted(set(options) - NAMES):
+            raise ConfigurationError(f"task {name!r}: there is no option {unknown[0]!r}")
         kind = AsyncTask if inspect.iscoroutinefunction(function) else Task
         self.tasks[name] = task = kind(self, name, function, Options(**options))
         return task
@@ -111,13 +115,13 @@ class DistQ:
 
     def enqueue(self, jobs: Sequence[NewJob], task: BaseTask[..., R]) -> list[Job[R]]:
         """Enqueue jobs of a task; `task.enqueue` is the way to call this."""
-        self.storage.run(self.storage.enqueue(jobs))
-        return [Job(self, job.id) for job in jobs]
+        enqueued = self.storage.run(self.storage.enqueue(jobs), task.connection)
+        return [Job(self, entry.id) for entry in enqueued]
 
     async def aenqueue(self, jobs: Sequence[NewJob], task: BaseTask[..., R]) -> list[Job[R]]:
         """`enqueue` for coroutines."""
-        await self.storage.arun(self.storage.enqueue(jobs))
-        return [Job(self, job.id) for job in jobs]
+        enqueued = await self.storage.arun(self.storage.enqueue(jobs), task.connection)
+        return [Job(self, entry.id) for entry in enqueued]
 
     def close(self) -> None:
         """Close the connections of this process; the next use opens new ones."""
@@ -154,6 +158,16 @@ class Job(Generic[_T]):
     async def astate(self) -> JobState:
         """`state` for coroutines."""
         return self._known(await self._app.storage.arun(self._app.storage.get(self.id))).state
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the job last said it is, or None. Raises JobNotFound once its record has expired."""
+        return decode_progress(self._known(self._app.storage.run(self._app.storage.get(self.id))).progress)
+
+    async def aprogress(self) -> Progress | None:
+        """`progress` for coroutines."""
+        record = self._known(await self._app.storage.arun(self._app.storage.get(self.id)))
+        return decode_progress(record.progress)
 
     def result(self, timeout: float | None = None) -> _T:
         """Wait for the job to end, up to `timeout` seconds, and return what its function returned.
@@ -201,5 +215,5 @@ class Job(Generic[_T]):
             case JobState.DEAD:
                 raise JobFailed(self.id, *decode_error(record.body))
             case JobState.CANCELLED:
-                raise JobCancelled(self.id, "was cancelled")
+                raise JobCancelled(self.id, f"was cancelled: {decode_error(record.body).message}")
         raise JobError(self.id, f"has not ended: it is {record.state}")

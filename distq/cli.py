@@ -11,7 +11,7 @@ import typer
 from distq import telemetry
 from distq.connect import connect
 from distq.errors import ConfigurationError, DistqError
-from distq.job import check_queue
+from distq.ids import check_queue
 from distq.locate import load_app
 from distq.pool import Pool
 from distq.worker import Settings

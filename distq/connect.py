@@ -22,7 +22,7 @@ def connect(url: str) -> Storage:
 
             return RedisStorage(url)
         case "memory":
-            from distq.memory import MemoryStorage
+            from distq.memory.storage import MemoryStorage
 
             return MemoryStorage()
     raise ConfigurationError(

@@ -4,6 +4,7 @@
     * ConfigurationError        a URL, an option or a name that cannot work
         * UnknownTask           no task of that name is registered
     * InvalidArguments          a call that does not fit the task's signature
+    * JobExists                 the key of a new job is another's
     * StorageError              the storage cannot do what was asked
         * StorageUnavailable    it does not answer
         * SchemaError           it and this code do not fit together
@@ -40,6 +41,15 @@ class InvalidArguments(DistqError):
         super().__init__(f"arguments of task {task!r} are not valid: {problems}")
         self.task = task
         self.problems = problems
+
+
+class JobExists(DistqError):
+    """The key is another job's, and the enqueue asked for an error then; nothing was enqueued."""
+
+    def __init__(self, key: str, job_id: str) -> None:
+        super().__init__(f"key {key!r} is taken by job {job_id}; nothing was enqueued")
+        self.key = key
+        self.job_id = job_id
 
 
 class StorageError(DistqError):

@@ -1,15 +1,13 @@
-"""Values that cross the Storage Protocol. No I/O, no functions: bytes, names and ids."""
+"""Values that cross the Storage Protocol. No I/O, no functions: bytes, names and ids.
+
+Times are seconds since 1970 by the storage's clock, durations are seconds.
+"""
 
 from __future__ import annotations
 
-import os
-import re
-import time
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
-
-from distq.errors import ConfigurationError, JobNotFound
 
 CRASH_BUDGET = 3
 """How often a job's worker may die before the job goes to dead."""
@@ -17,8 +15,16 @@ CRASH_BUDGET = 3
 CRASHED = b'{"type":"CrashBudgetSpent","message":"its worker died in it again and again","traceback":""}'
 """The body of a job that goes to dead because of its crashes, as `messages.decode_error` reads it."""
 
-QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_JOB_ID = re.compile(rf"({QUEUE_NAME.pattern}):([0-9a-f]{{32}})")
+REPLACED = b'{"type":"Replaced","message":"a new job of its key took its place","traceback":""}'
+"""The body of a job that `Conflict.REPLACE` cancelled."""
+
+HIGHEST_PRIORITY = 9
+
+AGEING = 3600.0
+"""Seconds of waiting that weigh as much as one level of priority: so no job starves."""
+
+HISTORY = 25
+"""Attempts that a job remembers, the latest ones."""
 
 
 class JobState(StrEnum):
@@ -39,7 +45,7 @@ class JobState(StrEnum):
 
 
 class OutcomeKind(StrEnum):
-    """How a lease ends."""
+    """How a lease ends. A job whose cancellation was asked for is cancelled instead of run again."""
 
     DONE = "done"
     RETRY = "retry"
@@ -47,22 +53,63 @@ class OutcomeKind(StrEnum):
     SNOOZE = "snooze"
     """Runs again after the delay; costs no try."""
     DEAD = "dead"
+    CANCELLED = "cancelled"
     RELEASE = "release"
-    """Not begun, or given back while stopping: to the front of the queue, no try, no crash."""
+    """Not begun, or given back while stopping: to where it was in the queue, no try, no crash."""
+
+
+class Hold(StrEnum):
+    """How long a unique key is taken."""
+
+    WAITING = "waiting"
+    """Until the job is leased for the first time."""
+    ACTIVE = "active"
+    """Until the job has ended, and `Unique.seconds` longer."""
+    WINDOW = "window"
+    """For `Unique.seconds` from the enqueue, whatever becomes of the job."""
+
+
+class Conflict(StrEnum):
+    """What an enqueue does where the key is taken."""
+
+    RETURN = "return"
+    """Add nothing; the job that has the key is the answer."""
+    REPLACE = "replace"
+    """Cancel the job that has the key if it has not been leased, else as RETURN."""
+    ERROR = "error"
+    """Add nothing of the whole call and raise JobExists."""
+
+
+class Unique(NamedTuple):
+    """A key that one job of a queue has at a time. `seconds` is explained at `Hold`."""
+
+    key: str
+    hold: Hold = Hold.ACTIVE
+    seconds: float = 0.0
+    conflict: Conflict = Conflict.RETURN
 
 
 class NewJob(NamedTuple):
-    """A job to enqueue. `delay` is in seconds from the moment the storage receives it."""
+    """A job to enqueue.
+
+    It becomes ready `delay` seconds after the storage receives it, or at `run_at` where that is given.
+    """
 
     id: str
     queue: str
     task: str
     payload: bytes
     delay: float = 0.0
+    run_at: float | None = None
+    priority: int = 0
+    unique: Unique | None = None
 
 
 class Enqueued(NamedTuple):
-    """What became of a `NewJob`. `created` is False where a job of that id was already known."""
+    """What became of a `NewJob`: the id is another's where its key was taken.
+
+    `created` is False there, and where a job of that id was already known.
+    """
 
     id: str
     created: bool
@@ -82,25 +129,84 @@ class Lease(NamedTuple):
     crashes: int
 
 
+class Extended(NamedTuple):
+    """The ids of the leases that are still ours, and those of them that somebody wants cancelled."""
+
+    ours: set[str]
+    cancelled: set[str]
+
+
 class Outcome(NamedTuple):
-    """The end of a lease. `body` is the encoded result (done) or the encoded error (retry, dead)."""
+    """The end of a lease. `body` is the encoded result (done) or the encoded error (others).
+
+    `ran` is how long the job ran, by the worker's clock.
+    """
 
     id: str
     token: str
     kind: OutcomeKind
     body: bytes = b""
     delay: float = 0.0
+    ran: float = 0.0
+
+
+class Attempt(NamedTuple):
+    """An attempt that did not end the job well. `kind` is an outcome's, or "crash"."""
+
+    kind: str
+    worker: str
+    leased_at: float
+    ended_at: float
+    ran: float
+    error: bytes
 
 
 class JobRecord(NamedTuple):
-    """What the storage knows of a job. `body` is its result or its last error, empty where it has none."""
+    """What the storage knows of a job. What does not apply is None or empty.
+
+    `body` is its result or its last error; `ready_at` since when it waits, or when it will be ready;
+    `worker` and `leased_at` are those of the lease it has, or had when it ended; `cancelling` says that
+    it runs and was asked to end; `attempts` are the latest `HISTORY` of those that failed.
+    """
 
     id: str
     task: str
     state: JobState
-    tries: int
-    crashes: int
-    body: bytes
+    payload: bytes = b""
+    priority: int = 0
+    key: str = ""
+    tries: int = 0
+    crashes: int = 0
+    body: bytes = b""
+    progress: bytes = b""
+    enqueued_at: float = 0.0
+    ready_at: float | None = None
+    worker: str = ""
+    leased_at: float | None = None
+    leased_until: float | None = None
+    ended_at: float | None = None
+    cancelling: bool = False
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Filter(NamedTuple):
+    """Which jobs of a queue: in a state, and of a task, with a text in the error, older than seconds.
+
+    Age counts from the end for jobs that have ended, else from the enqueue.
+    """
+
+    queue: str
+    state: JobState
+    task: str = ""
+    text: str = ""
+    older: float = 0.0
+
+
+class Page(NamedTuple):
+    """Jobs that a filter found. `after` leads to the next page; it is empty on the last one."""
+
+    jobs: list[JobRecord]
+    after: str
 
 
 class Tick(NamedTuple):
@@ -117,38 +223,61 @@ class Tick(NamedTuple):
     suspects: int = 0
 
 
+class Presence(NamedTuple):
+    """A worker process that is alive: where it runs, which queues it serves, which tasks it knows.
+
+    `seen` is how many seconds ago it last said so.
+    """
+
+    name: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    tasks: tuple[str, ...]
+    seen: float = 0.0
+
+
+class Schedule(NamedTuple):
+    """A cron schedule as the storage knows it: the last tick that was fired or skipped, and the switch."""
+
+    name: str
+    last: int
+    paused: bool
+
+
+class Schedules(NamedTuple):
+    """The schedules of a queue, and the storage's time."""
+
+    now: float
+    schedules: list[Schedule]
+
+
+class Heard(NamedTuple):
+    """What a listener heard: jobs became ready, a running one is to be cancelled, these ones have ended."""
+
+    ready: bool = False
+    cancel: bool = False
+    ended: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return self.ready or self.cancel or bool(self.ended)
+
+
+def rank(ready_at: float, priority: int) -> float:
+    """The place in the order of leasing, the lowest first: the moment, less `AGEING` for each level."""
+    return ready_at - priority * AGEING
+
+
+def one_of_each_key(jobs: Sequence[NewJob]) -> tuple[list[NewJob], dict[str, str]]:
+    """The jobs without those whose key an earlier one has; and of those, the id and the earlier one's."""
+    holders: dict[tuple[str, str], str] = {}
+    later: dict[str, str] = {}
+    for job in jobs:
+        if job.unique and holders.setdefault((job.queue, job.unique.key), job.id) != job.id:
+            later[job.id] = holders[job.queue, job.unique.key]
+    return [job for job in jobs if job.id not in later], later
+
+
 def first_of_each(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The outcomes, in order, without the later ones of a lease that has two: the first counts."""
     return list({(o.id, o.token): o for o in reversed(outcomes)}.values())[::-1]
-
-
-def check_queue(name: str) -> str:
-    """Return the name; raise ConfigurationError where it cannot name a queue."""
-    if not QUEUE_NAME.fullmatch(name):
-        raise ConfigurationError(
-            f"{name!r} cannot name a queue: 1 to 64 letters, digits, '_', '.' and '-' are allowed"
-        )
-    return name
-
-
-def new_ids(queue: str, count: int) -> list[str]:
-    """New job ids: the queue, which finds the job on Redis, and a UUIDv7 (RFC 9562) in hex.
-
-    The ids of one call ascend. The client makes them, so that an enqueue whose answer was lost can
-    be repeated safely.
-    """
-    milliseconds = time.time_ns() // 1_000_000
-    tail = int.from_bytes(os.urandom(9), "big")
-    head = (milliseconds << 16 | 0x7000) << 64
-    return [
-        f"{queue}:{head | (n >> 62 & 0xFFF) << 64 | 1 << 63 | n & 0x3FFFFFFFFFFFFFFF:032x}"
-        for n in range(tail, tail + count)
-    ]
-
-
-def split_id(job_id: str) -> tuple[str, str]:
-    """The queue and the UUID of a job id; raises JobNotFound where it is not one of ours."""
-    match = _JOB_ID.fullmatch(job_id)
-    if match is None:
-        raise JobNotFound(job_id)
-    return match[1], match[2]

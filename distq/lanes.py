@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from distq import execution
 from distq.app import DistQ
+from distq.context import CurrentJob
 from distq.job import Lease, Outcome, OutcomeKind
 from distq.slots import Slots
 
@@ -23,6 +24,8 @@ class Context(NamedTuple):
 
     app: DistQ
     slots: Slots
+    note: Callable[[str, bytes], None]
+    """Called with the progress of a job, by its id."""
     done: Callable[[Outcome, float], None]
     """Called with each outcome and the seconds that the job ran."""
     fresh_until: Callable[[], float]
@@ -66,13 +69,13 @@ class ThreadLane:
     def serve(self) -> None:
         """Run jobs in the calling thread until `stop`."""
         get, clock = self._inbox.get, time.monotonic
-        app, slots, done, _ = self._context
+        app, slots, note, done, _ = self._context
         while (lease := get()) is not None:
             started = clock()
             if self._context.stale(lease, started):
                 continue
             place = slots.begin(lease.id)
-            outcome = execution.run(app, lease)
+            outcome = execution.run(app, lease, CurrentJob(lease, note))
             slots.end(place)
             done(outcome, clock() - started)
 
@@ -130,12 +133,12 @@ class LoopLane:
             task.add_done_callback(self._ended)
 
     async def _run(self, lease: Lease) -> None:
-        app, slots, done, _ = self._context
+        app, slots, note, done, _ = self._context
         started = time.monotonic()
         if self._context.stale(lease, started):
             return
         place = slots.begin(lease.id)
-        outcome = await execution.arun(app, lease)
+        outcome = await execution.arun(app, lease, CurrentJob(lease, note))
         slots.end(place)
         done(outcome, time.monotonic() - started)
 

@@ -1,12 +1,13 @@
 """The wire format: how calls, results and errors become bytes. JSON only, never pickle.
 
-A payload is one line of headers and one line of arguments, `{}\\n{"to":"a@b.c"}`: headers are a JSON
-object of strings, empty when there are none; arguments are a JSON object by parameter name.
+A payload is one line of headers and one line of arguments, `{"retries":5}\\n{"to":"a@b.c"}`: headers are a
+JSON object, empty when there are none; arguments are a JSON object by parameter name.
 """
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
@@ -20,9 +21,29 @@ class RemoteError(NamedTuple):
     traceback: str = ""
 
 
-def encode_payload(arguments: bytes) -> bytes:
-    """The payload of a call whose arguments are already JSON."""
-    return b"{}\n" + arguments
+class Progress(NamedTuple):
+    """How far a job is, from 0 to 1, and what it says of it."""
+
+    fraction: float
+    message: str = ""
+
+
+NO_HEADERS = b"{}"
+
+
+def encode_headers(headers: Mapping[str, Any]) -> bytes:
+    """The headers' JSON."""
+    return to_json(headers) if headers else NO_HEADERS
+
+
+def encode_payload(headers: bytes, arguments: bytes) -> bytes:
+    """The payload of a call, from the JSON of both."""
+    return headers + b"\n" + arguments
+
+
+def headers_of(payload: bytes) -> dict[str, Any]:
+    """The headers in a payload."""
+    return {} if payload.startswith(b"{}\n") else from_json(payload[: payload.index(b"\n")])
 
 
 def arguments_of(payload: bytes) -> bytes:
@@ -43,6 +64,16 @@ def encode_error(error: RemoteError) -> bytes:
 def decode_error(body: bytes) -> RemoteError:
     """The inverse of `encode_error`; an empty body is an error of which nothing is known."""
     return RemoteError(**from_json(body)) if body else RemoteError("Unknown", "no error was recorded")
+
+
+def encode_progress(progress: Progress) -> bytes:
+    """JSON of a progress."""
+    return to_json(progress._asdict())
+
+
+def decode_progress(body: bytes) -> Progress | None:
+    """The inverse of `encode_progress`; an empty body is none."""
+    return Progress(**from_json(body)) if body else None
 
 
 def remote_error(error: BaseException) -> RemoteError:

@@ -62,7 +62,7 @@ class Outbox:
         seconds, jobs = 0.0, 0
         while self._fresh:
             outcome, ran = self._fresh.popleft()
-            self._unsettled.append(outcome)
+            self._unsettled.append(outcome._replace(ran=ran))
             seconds, jobs = seconds + ran, jobs + 1
         if jobs:
             latest = seconds / jobs

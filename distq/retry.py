@@ -25,26 +25,46 @@ def delay(backoff: Callable[[int], float], attempt: int) -> float:
 
     Raises ValueError or TypeError where that is no number, and whatever the function raises.
     """
-    seconds = float(backoff(attempt))
+    return bounded(backoff(attempt))
+
+
+def bounded(seconds: float) -> float:
+    """The seconds, from 0 to `FARTHEST`. Raises ValueError or TypeError where that is no number."""
+    seconds = float(seconds)
     if math.isnan(seconds):
-        raise ValueError(f"the back-off of attempt {attempt} is not a number")
+        raise ValueError("a delay is not a number")
     return min(max(seconds, 0.0), FARTHEST)
 
 
-def parse(backoff: Backoff) -> Callable[[int], float]:
+def parse(
+    backoff: Backoff, *, jitter: float | None = None, max_delay: float | None = None
+) -> Callable[[int], float]:
     """The delay in seconds as a function of the failed attempt's number, which starts at 1.
 
-    Named curves are spread by up to a quarter, so that jobs that failed together do not return
-    together; numbers, lists and functions are taken as given. A list's last entry repeats.
+    `jitter` spreads each delay by up to that share of it, up and down: by default a quarter for the named
+    curves, so that jobs that failed together do not return together, and nothing for what is given in
+    numbers. `max_delay` caps it, by default at `LONGEST` for the named curves. A list's last entry repeats.
 
     Raises:
-        ConfigurationError: not a back-off.
+        ConfigurationError: not a back-off, a share or a cap.
     """
+    if jitter is not None and not (_is_delay(jitter) and jitter <= 1):
+        raise ConfigurationError(f"jitter={jitter!r}: use a share of the delay, from 0 to 1")
+    if max_delay is not None and not _is_delay(max_delay):
+        raise ConfigurationError(f"max_delay={max_delay!r}: use seconds, 0 or more")
+    curve = _curve(backoff)
+    named = isinstance(backoff, str)
+    share = (0.25 if named else 0.0) if jitter is None else jitter
+    cap = (LONGEST if named else FARTHEST) if max_delay is None else max_delay
+    return lambda attempt: _spread(curve(attempt), share, cap)
+
+
+def _curve(backoff: Backoff) -> Callable[[int], float]:
     match backoff:
         case "exponential":
-            return lambda attempt: _spread(min(2.0 ** min(attempt, 32), LONGEST))
+            return lambda attempt: 2.0 ** min(attempt, 32)
         case "linear":
-            return lambda attempt: _spread(min(10.0 * attempt, LONGEST))
+            return lambda attempt: 10.0 * attempt
         case bool() | str():
             pass
         case int() | float() if backoff >= 0:
@@ -62,5 +82,6 @@ def _is_delay(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
-def _spread(seconds: float) -> float:
-    return seconds * random.uniform(0.75, 1.25)
+def _spread(seconds: float, share: float, cap: float) -> float:
+    middle = min(seconds, cap)
+    return random.uniform(middle * (1 - share), min(middle * (1 + share), cap)) if share else middle

@@ -16,7 +16,7 @@ from pydantic_core import ArgsKwargs, PydanticSerializationError, SchemaError, S
 from pydantic_core.core_schema import CoreConfig
 
 from distq.errors import ConfigurationError, InvalidArguments
-from distq.messages import arguments_of, encode_payload, encode_value
+from distq.messages import arguments_of, encode_value
 
 _CONFIG = ConfigDict(arbitrary_types_allowed=False, val_json_bytes="base64", ser_json_bytes="base64")
 _CORE_CONFIG = CoreConfig(val_json_bytes="base64")
@@ -53,10 +53,10 @@ class Signature:
         return TypeAdapter(hint, config=None if _has_own_config(hint) else _CONFIG)
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-        """The payload of a call. Raises InvalidArguments."""
+        """The arguments of a call as JSON. Raises InvalidArguments."""
         try:
             positional, named = self._validator.validate_python(ArgsKwargs(args, dict(kwargs)))
-            return encode_payload(encode_value(self._by_name(positional, named)))
+            return encode_value(self._by_name(positional, named))
         except (ValidationError, PydanticSerializationError) as error:
             raise InvalidArguments(self._task, self._problems(error)) from error
 

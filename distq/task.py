@@ -5,13 +5,17 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 from distq import retry
 from distq.errors import ConfigurationError
-from distq.job import NewJob, check_queue, new_ids
+from distq.ids import new_ids
+from distq.job import NewJob
+from distq.messages import NO_HEADERS, encode_payload
+from distq.options import Options
 from distq.signature import Signature
 
 if TYPE_CHECKING:
@@ -26,24 +30,6 @@ Call = Sequence[Any] | Mapping[str, Any]
 """The arguments of one call: a sequence by position, or a mapping by keyword."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a task was declared with, and what one enqueue may change. Seconds throughout."""
-
-    queue: str = "default"
-    retries: int = 3
-    backoff: retry.Backoff = "exponential"
-    delay: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_queue(self.queue)
-        if not isinstance(self.retries, int) or self.retries < 0:
-            raise ConfigurationError(f"retries={self.retries!r}: use a whole number, 0 or more")
-        if not isinstance(self.delay, int | float) or not 0 <= self.delay <= retry.FARTHEST:
-            raise ConfigurationError(f"delay={self.delay!r}: use seconds, from 0 to a year")
-        retry.parse(self.backoff)
-
-
 class BaseTask(Generic[P, R]):
     """What sync and async tasks share. `R` is the type of the result."""
 
@@ -56,19 +42,49 @@ class BaseTask(Generic[P, R]):
         functools.update_wrapper(cast(Callable[..., Any], self), function)
 
     def _configure(self, options: Options) -> None:
-        self.declared = options
-        self.backoff = retry.parse(options.backoff)
+        """What the task was declared with, and what its calls are enqueued with unless they change it."""
+        self.declared = self.chosen = options
+        self.headers = NO_HEADERS
+        self.connection: Any = None
+        self.backoff = retry.parse(options.backoff, jitter=options.jitter, max_delay=options.max_delay)
 
-    def options(self, *, delay: float | None = None, queue: str | None = None) -> Self:
+    def options(
+        self,
+        *,
+        queue: str | None = None,
+        delay: float | None = None,
+        run_at: datetime | None = None,
+        priority: int | None = None,
+        retries: int | None = None,
+        key: str | None = None,
+        unique: Literal["active", "waiting"] | float | None = None,
+        remember: float | None = None,
+        on_conflict: Literal["return", "replace", "error"] | None = None,
+        connection: Any = None,
+    ) -> Self:
         """The same task with other options for the calls enqueued through it.
 
-        `delay` is in seconds, counted by the storage from the moment it receives the job.
-        Raises ConfigurationError.
+        Args:
+            delay: seconds until the job is ready, counted by the storage from when it receives the job.
+            run_at: the moment when it is ready, by the storage's clock; a datetime with a time zone.
+            key: one job of a queue has it at a time; None for no key.
+            unique: how long the key is taken: until the job has ended ("active"), until it is first leased
+                ("waiting"), or so many seconds from now.
+            remember: seconds that the key stays taken after the end, with unique="active".
+            on_conflict: what to do where the key is taken: "return" the job that has it, "replace" it
+                where it has not been leased yet, or raise the "error" JobExists.
+            connection: a psycopg connection of yours, in whose transaction the job is enqueued: sync for
+                `enqueue`, async for `aenqueue`. PostgreSQL only.
+
+        Raises:
+            ConfigurationError: an option cannot work.
         """
-        given = {"delay": delay, "queue": queue}
+        given = {name: value for name, value in locals().items() if name not in ("self", "connection")}
         clone = object.__new__(type(self))
         clone.__dict__.update(self.__dict__)
-        clone._configure(replace(self.declared, **{k: v for k, v in given.items() if v is not None}))
+        clone.chosen = replace(self.chosen, **{k: v for k, v in given.items() if v is not None})
+        clone.headers = clone.chosen.headers(self.declared)
+        clone.connection = connection or self.connection
         return clone
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
@@ -96,10 +112,15 @@ class BaseTask(Generic[P, R]):
         return await self.app.aenqueue(self._jobs(map(_split, calls)), self)
 
     def _jobs(self, calls: Iterable[tuple[tuple[Any, ...], Mapping[str, Any]]]) -> list[NewJob]:
-        queue, delay, encode = self.declared.queue, self.declared.delay, self.signature.encode
-        payloads = [encode(args, kwargs) for args, kwargs in calls]
-        ids = new_ids(queue, len(payloads))
-        return [NewJob(i, queue, self.name, payload, delay) for i, payload in zip(ids, payloads, strict=True)]
+        chosen, headers, encode = self.chosen, self.headers, self.signature.encode
+        payloads = [encode_payload(headers, encode(args, kwargs)) for args, kwargs in calls]
+        run_at = chosen.run_at.timestamp() if chosen.run_at else None
+        rest = (chosen.delay, run_at, chosen.priority, chosen.claim)
+        ids = new_ids(chosen.queue, len(payloads))
+        return [
+            NewJob(job_id, chosen.queue, self.name, payload, *rest)
+            for job_id, payload in zip(ids, payloads, strict=True)
+        ]
 
 
 class Task(BaseTask[P, R]):

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from traceback import format_exc
 
@@ -35,6 +35,9 @@ LARGEST_BATCH = 500
 
 PATIENCE = 1.0
 """Seconds after which a leased job that has not begun is given back."""
+
+PROGRESS_PAUSE = 0.5
+"""Seconds between two reports of progress."""
 
 POLL = 1.0
 """Seconds between looks at the storage when no hint comes, at most."""
@@ -63,13 +66,17 @@ class Worker:
 
     def __init__(self, app: DistQ, name: str, settings: Settings, slots: Slots) -> None:
         self._app, self._storage, self._name, self._settings = app, app.storage, name, settings
-        context = Context(app, slots, self._done, lambda: self._extended_at + settings.ttl)
+        self._progress: dict[str, bytes] = {}
+        context = Context(
+            app, slots, self._progress.__setitem__, self._done, lambda: self._extended_at + settings.ttl
+        )
         kinds = [execution.is_async(app, task) for task in app.tasks]
         self._loop = LoopLane(context, settings.concurrency) if any(kinds) else None
         self._lane = ThreadLane(context)
         self._threads = 1 if all(kinds) else settings.concurrency
         self._outbox = Outbox(app.storage, app.result_ttl)
         self._maintenance = Maintenance(app.storage, settings.queues, settings.ttl)
+        self._listener = app.storage.listener(queues=settings.queues, worker=name)
         self._queues = deque(settings.queues)
         self._held: dict[tuple[str, str], Lease] = {}
         self._alone = False
@@ -123,6 +130,7 @@ class Worker:
                 "error", "worker {name} cannot go on\n{trace}", name=self._name, trace=format_exc()
             )
             _quit(1)
+        self._listener.close()
         if self._overdue():
             _quit(0)
         self._lane.stop(self._threads)
@@ -230,13 +238,25 @@ class Worker:
 
     def _renew(self) -> None:
         now = time.monotonic()
-        if self._held and now - self._extended_at > self._settings.ttl / 3:
-            held = list(self._held.values())
-            ours = self._storage.run(self._storage.extend(held, ttl=self._settings.ttl))
-            self._extended_at = now
-            for lease in held:
-                if lease.id not in ours:
-                    telemetry.emit("warn", "job {id}: lease lost while it ran", id=lease.id)
+        if not self._held or now - self._extended_at <= self._pause_between_extends():
+            return
+        held, progress = list(self._held.values()), dict(self._take_progress())
+        op = self._storage.extend(held, ttl=self._settings.ttl, progress=progress)
+        answer = self._storage.run(op)
+        self._extended_at = now
+        for lease in held:
+            if lease.id not in answer.ours:
+                telemetry.emit("warn", "job {id}: lease lost while it ran", id=lease.id)
+
+    def _pause_between_extends(self) -> float:
+        """Progress goes out sooner, and before the job that made it is settled."""
+        if not self._progress:
+            return self._settings.ttl / 3
+        return 0.0 if self._outbox else PROGRESS_PAUSE
+
+    def _take_progress(self) -> Iterator[tuple[str, bytes]]:
+        while self._progress:
+            yield self._progress.popitem()
 
     def _recall_idle(self) -> None:
         """Give back what has not begun for too long."""
@@ -254,7 +274,7 @@ class Worker:
             if self._stopping or not self._room():
                 readable([self._wakeup], self._beat / 10 if self._stopping else self._beat)
             else:
-                self._storage.wait(self._settings.queues, timeout=self._beat, wakeup=self._wakeup)
+                self._listener.wait(timeout=self._beat, wakeup=self._wakeup)
         self._parked = False
 
     def _listen(self) -> None:

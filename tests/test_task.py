@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -17,14 +18,19 @@ from distq import (
     ConfigurationError,
     DistQ,
     InvalidArguments,
+    JobCancelled,
+    JobExists,
     JobFailed,
     JobNotFound,
     JobState,
     ResultTimeout,
     Task,
+    current_job,
 )
+from distq.context import CurrentJob
 from distq.execution import arun, is_async, run
-from distq.job import OutcomeKind
+from distq.job import Lease, OutcomeKind
+from distq.messages import NO_HEADERS, encode_payload
 from distq.signature import Signature
 
 
@@ -33,11 +39,18 @@ def app() -> DistQ:
     return DistQ("memory://")
 
 
+def inside(lease: Lease) -> CurrentJob:
+    return CurrentJob(lease, lambda job_id, progress: None)
+
+
 def work(app: DistQ, queue: str = "default") -> int:
     """Run what is ready here and now; returns how many jobs ran."""
     leases = app.storage.run(app.storage.lease(queue, worker="w", limit=100, ttl=60, alone=True))
     outcomes = [
-        asyncio.run(arun(app, lease)) if is_async(app, lease.task) else run(app, lease) for lease in leases
+        asyncio.run(arun(app, lease, inside(lease)))
+        if is_async(app, lease.task)
+        else run(app, lease, inside(lease))
+        for lease in leases
     ]
     app.storage.run(app.storage.settle(outcomes, keep=60))
     return len(outcomes)
@@ -243,7 +256,8 @@ def test_arguments_survive_the_journey_with_their_types() -> None:
     ids = {UUID(int=1), UUID(int=2)}
     signature = Signature("t", everything)
     named: dict[str, Any] = {"colour": Colour.RED, "ids": ids, "point": Point(1.5), "extra": 7}
-    payload = signature.encode((Order(lines=[1], at=now), now, b"\x00\xff"), named)
+    arguments = signature.encode((Order(lines=[1], at=now), now, b"\x00\xff"), named)
+    payload = encode_payload(NO_HEADERS, arguments)
     args, kwargs = signature.decode(payload)
     bound = {**dict(zip(["order", "when", "raw"], args, strict=True)), **kwargs}
     assert bound == {
@@ -260,7 +274,9 @@ def test_arguments_are_coerced_where_pydantic_does() -> None:
     def task(n: int, at: datetime) -> None: ...
 
     signature = Signature("t", task)
-    args, _ = signature.decode(signature.encode(("5", "2026-11-24T12:00:00Z"), {}))
+    args, _ = signature.decode(
+        encode_payload(NO_HEADERS, signature.encode(("5", "2026-11-24T12:00:00Z"), {}))
+    )
     assert args == (5, datetime(2026, 11, 24, 12, tzinfo=UTC))
 
 
@@ -321,9 +337,117 @@ def test_a_retry_waits_by_the_back_off(app: DistQ) -> None:
 
     fail.enqueue()
     (lease,) = app.storage.run(app.storage.lease("default", worker="w", limit=1, ttl=60, alone=True))
-    outcomes = [run(app, lease._replace(tries=tries)) for tries in range(3)]
+    outcomes = [run(app, lease._replace(tries=tries), inside(lease)) for tries in range(3)]
     assert [(outcome.kind, outcome.delay) for outcome in outcomes] == [
         (OutcomeKind.RETRY, 5),
         (OutcomeKind.RETRY, 7),
         (OutcomeKind.DEAD, 0),
     ]
+
+
+# -- options -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"priority": 10}, "priority=10: use a whole number from 0 to 9"),
+        ({"priority": True}, "priority=True: use a whole number"),
+        ({"retries": -1}, "retries=-1: use a whole number, 0 or more"),
+        ({"delay": -1}, "delay=-1: use seconds"),
+        ({"run_at": datetime(2027, 1, 1)}, "use a datetime with a time zone"),
+        ({"key": "x" * 600}, "use a text of up to 512 bytes"),
+        ({"key": "a\0b"}, "use a text of up to 512 bytes"),
+        ({"key": "\ud800"}, "use a text of up to 512 bytes"),
+        ({"unique": "never"}, "unique='never': use 'active', 'waiting' or seconds"),
+        ({"remember": -1}, "remember=-1: use seconds"),
+        ({"on_conflict": "ignore"}, "on_conflict='ignore': use 'return', 'replace' or 'error'"),
+        ({"jitter": 2}, "jitter=2: use a share"),
+        ({"priorty": 1}, "there is no option 'priorty'"),
+        ({"retry_on": "ValueError"}, "retry_on='ValueError': use an exception type or a tuple of them"),
+    ],
+)
+def test_each_option_says_what_it_takes(app: DistQ, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        app.task(**options)(lambda: None)
+    assert app.tasks == {}
+
+
+def test_an_enqueue_may_change_options(app: DistQ) -> None:
+    @app.task(retries=3, priority=1)
+    def chore(number: int) -> int:
+        raise ValueError(number)
+
+    later = datetime.now(UTC) + timedelta(hours=1)
+    plain = chore.enqueue(1)
+    changed = chore.options(retries=0, priority=7, queue="fast").options(key="k").enqueue(2)
+    scheduled = chore.options(run_at=later).enqueue(3)
+    records = [app.storage.run(app.storage.get(job.id)) for job in (plain, changed, scheduled)]
+    assert [(r.priority, r.key, r.state) for r in records if r] == [
+        (1, "", JobState.READY),
+        (7, "k", JobState.READY),
+        (1, "", JobState.SCHEDULED),
+    ]
+    assert records[2] is not None
+    assert records[2].ready_at == pytest.approx(later.timestamp())
+    work(app, "fast")
+    work(app)
+    assert (plain.state, changed.state) == (JobState.SCHEDULED, JobState.DEAD)
+
+
+def test_a_key_gives_the_job_that_has_it(app: DistQ) -> None:
+    @app.task
+    def chore(number: int) -> None: ...
+
+    keyed = chore.options(key="k")
+    first = keyed.enqueue(1)
+    assert keyed.enqueue(2) == first
+    assert keyed.enqueue_many([(3,), (4,)]) == [first, first]
+    with pytest.raises(JobExists, match=f"key 'k' is taken by job {first.id}"):
+        keyed.options(on_conflict="error").enqueue(5)
+    replacing = keyed.options(on_conflict="replace").enqueue(6)
+    assert (first.state, replacing.state) == (JobState.CANCELLED, JobState.READY)
+    with pytest.raises(JobCancelled, match="a new job of its key took its place"):
+        first.result()
+
+
+def test_retry_on_and_give_up_on_choose(app: DistQ) -> None:
+    @app.task(retry_on=(OSError, ValueError), give_up_on=FileNotFoundError)
+    def chore(error: str) -> None:
+        raise {"os": OSError, "missing": FileNotFoundError, "value": ValueError, "key": KeyError}[error](
+            error
+        )
+
+    jobs = [chore.enqueue(error) for error in ("os", "missing", "value", "key")]
+    work(app)
+    assert [job.state for job in jobs] == [
+        JobState.SCHEDULED,
+        JobState.DEAD,
+        JobState.SCHEDULED,
+        JobState.DEAD,
+    ]
+
+
+def test_a_caller_s_connection_is_for_postgresql(app: DistQ) -> None:
+    @app.task
+    def chore() -> None: ...
+
+    with pytest.raises(ConfigurationError, match="connection="):
+        chore.options(connection=object()).enqueue()
+
+
+def test_current_job_is_for_tasks(app: DistQ) -> None:
+    @app.task
+    def chore() -> list[Any]:
+        job = current_job()
+        with pytest.raises(ValueError, match="from 0 to 1"):
+            job.progress(1.5)
+        return [job.id, job.attempt, job.task, job.headers]
+
+    with pytest.raises(ConfigurationError, match="no job runs here"):
+        current_job()
+    job = chore.options(retries=9).enqueue()
+    work(app)
+    assert job.result() == [job.id, 1, chore.name, {"retries": 9}]
+    with pytest.raises(ConfigurationError, match="no job runs here"):
+        current_job()

@@ -15,8 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from distq import DistQ, JobFailed, JobState
-from distq.job import NewJob, new_ids
+from distq import DistQ, JobCancelled, JobFailed, JobState
+from distq.ids import new_ids
+from distq.job import NewJob
+from distq.messages import Progress
 from tests import worker_app
 from tests.helpers import eventually
 from tests.worker_app import (
@@ -118,6 +120,28 @@ def test_concurrency_runs_jobs_side_by_side_in_one_process(world: World, task: C
     assert [job.result(timeout=20) for job in jobs] == [f"n{n}" for n in range(6)]
     words = [line.split()[0] for line in world.lines()]
     assert words[:6] == ["begin"] * 6
+
+
+def test_progress_is_seen_while_the_job_runs_and_kept_when_it_fails(world: World) -> None:
+    worker_app.note("start")
+    job = worker_app.resize.enqueue("go on")
+    assert job.progress is None
+    pool = world.start("--processes", "1")
+    assert eventually(lambda: job.progress) == Progress(0.4, "resizing")
+    worker_app.note("go on")
+    eventually(lambda: job.state is JobState.SCHEDULED)
+    assert job.progress == Progress(0.8, "almost")
+    assert end(pool) == 0
+
+
+def test_a_task_says_what_becomes_of_its_job(world: World) -> None:
+    retried, snoozed, cancelled = (worker_app.steer.enqueue(how) for how in ("retry", "snooze", "cancel"))
+    world.start("--processes", "1", "--concurrency", "3")
+    assert (retried.result(timeout=20), snoozed.result(timeout=20)) == (2, 1)
+    with pytest.raises(JobCancelled, match="no longer wanted"):
+        cancelled.result(timeout=20)
+    assert [world.record(job.id)[1] for job in (retried, snoozed)] == [1, 0]
+    assert world.noted("snooze 1") == 4
 
 
 def test_a_delayed_job_waits_in_the_storage(world: World) -> None:

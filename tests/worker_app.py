@@ -8,7 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-from distq import DistQ
+from distq import Cancel, DistQ, Retry, Snooze, current_job
 
 app = DistQ(os.environ.get("DISTQ_TEST_URL", "memory://"))
 
@@ -138,3 +138,32 @@ def sabotage() -> None:
         return
     note("sabotage")
     app.storage.settle = None  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@app.task(name="resize", retries=1, backoff=60.0)
+def resize(until: str) -> None:
+    """Tells how far it is, then waits for a line in the notes, then fails."""
+    current_job().progress(0.4, "resizing")
+    while until not in Path(os.environ["DISTQ_TEST_NOTES"]).read_text():
+        time.sleep(0.01)
+    current_job().progress(0.8, "almost")
+    raise ValueError("always")
+
+
+@app.task(name="steer", retries=1)
+async def steer(how: str) -> int | Retry | Snooze | Cancel:
+    attempt = current_job().attempt
+    note(f"{how} {attempt}")
+    await asyncio.sleep(0)
+    match how, attempt:
+        case "retry", 1:
+            return Retry(0)
+        case "snooze", 1 if not worn_out():
+            raise Snooze(0, "not now")
+        case "cancel", _:
+            raise Cancel("no longer wanted")
+    return attempt
+
+
+def worn_out() -> bool:
+    return Path(os.environ["DISTQ_TEST_NOTES"]).read_text().count("snooze") > 3

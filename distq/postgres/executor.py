@@ -1,4 +1,4 @@
-"""Runs statements: one executor for threads, one for event loops, and the listener for wake-ups.
+"""Runs statements on connections of ours: one executor for threads, one for event loops.
 
 Nearly every statement of distq is safe to repeat (ids come from the client, leases are fenced), so a
 connection that turns out to be dead is replaced and the statement sent once more. A server that does
@@ -10,93 +10,26 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import psycopg
-from psycopg.adapt import Loader
-from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import Format
 
-from distq.errors import SchemaError, StorageError, StorageUnavailable
-from distq.polling import readable
 from distq.postgres import schema
-from distq.postgres.schema import Version
+from distq.postgres.cursors import AsyncCursor, Cursor, Rows, Statement
+from distq.postgres.target import KEY_TAKEN, Target
 
 MAX_CONNECTIONS = 10
 """Connections that one process, or one event loop, opens at most."""
 
-#: A server that vanishes without a word is noticed within some 25 s.
-_DEFAULTS = {
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 25_000,
-    "application_name": "distq",
-}
-
-Rows = list[tuple[Any, ...]]
-
-
-class Statement(NamedTuple):
-    """A statement and its parameters."""
-
-    text: str
-    parameters: Mapping[str, Any]
-
-
-class _HexLoader(Loader):
-    """Reads a binary uuid as 32 hex digits: a tenth of the cost of uuid.UUID."""
-
-    format = Format.BINARY
-
-    def load(self, data: Any) -> str:
-        return bytes(data).hex()
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where to connect, which schema, and how to name it in messages without its secrets."""
-
-    url: str
-    schema: str
-
-    @property
-    def where(self) -> str:
-        info = conninfo_to_dict(self.url)
-        host, port = info.get("host", "local socket"), info.get("port", 5432)
-        return f"postgresql://{host}:{port}/{info.get('dbname', '')}"
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        given = conninfo_to_dict(self.url)
-        defaults = {key: value for key, value in _DEFAULTS.items() if key not in given}
-        return {"conninfo": self.url, "autocommit": True, **defaults}
-
-    @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Raise psycopg's errors as distq's."""
-        try:
-            yield
-        # Read-only: a standby, or a primary that is about to become one.
-        except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction) as error:
-            raise StorageUnavailable(self.where, error) from error
-        except psycopg.errors.UndefinedTable as error:
-            schema.check(Version(0, 0), self.schema)
-            raise SchemaError(f"schema {self.schema} is damaged: {error}") from error
-        except psycopg.Error as error:
-            raise StorageError(f"storage {self.where} refused: {' '.join(str(error).split())}") from error
-
-
-#: Every statement is to walk an index, row by row. A plan that was made and kept while the queue was
-#: empty would else scan the whole table when it is full, until somebody analyzes it.
-_PLANNER = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+#: Every statement is to walk an index, row by row, by a plan that is made once. One that was made and kept
+#: while the queue was empty would else scan the whole table when it is full, until somebody analyzes it.
+#: Before PostgreSQL 18 what is avoided so, and still needed, has a cost that asks for compilation.
+_PLANNER = (
+    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
+    " SET plan_cache_mode = force_generic_plan; SET jit = off"
+)
 
 
 class Executor:
@@ -113,7 +46,7 @@ class Executor:
         self._pid = os.getpid()
 
     def run(self, statement: Statement, *, repeatable: bool) -> Rows:
-        """Execute and fetch. Raises StorageUnavailable, SchemaError or StorageError."""
+        """Execute and fetch. Raises JobExists, StorageUnavailable, SchemaError or StorageError."""
         if self._pid != os.getpid():
             self._reset()
         with self._places, self._target.translated():
@@ -124,25 +57,38 @@ class Executor:
                     self.close()
                     if not repeatable:
                         raise
-            return self._run_on(self.connect(), statement)
+            return self._run_on(self._connect(), statement)
 
     def _run_on(self, connection: psycopg.Connection, statement: Statement) -> Rows:
+        sound = False
         try:
-            rows = connection.execute(*statement, prepare=True, binary=True).fetchall()  # pyright: ignore[reportArgumentType]
+            cursor = connection.execute(
+                statement.text, statement.parameters, prepare=self._target.prepare, binary=True
+            )
+            rows = cursor.fetchall()
+            sound = True
+        except psycopg.Error as error:
+            sound = error.sqlstate == KEY_TAKEN
+            raise
+        finally:
+            if sound:
+                self._idle.append(connection)
+            else:
+                connection.close()
+        return rows
+
+    def _connect(self) -> psycopg.Connection:
+        """A new connection; the first one checks the schema's version."""
+        connection = psycopg.Connection.connect(cursor_factory=Cursor, **self._target.arguments)
+        try:
+            if self._target.prepare:
+                connection.execute(_PLANNER)
+            if not self._checked:
+                schema.check(schema.read_version(connection, self._target.schema), self._target.schema)
+                self._checked = True
         except BaseException:
             connection.close()
             raise
-        self._idle.append(connection)
-        return rows
-
-    def connect(self) -> psycopg.Connection:
-        """A new connection; the first one checks the schema's version."""
-        connection = psycopg.Connection.connect(**self._target.arguments)
-        connection.adapters.register_loader("uuid", _HexLoader)
-        connection.execute(_PLANNER)
-        if not self._checked:
-            schema.check(schema.read_version(connection, self._target.schema), self._target.schema)
-            self._checked = True
         return connection
 
     def close(self) -> None:
@@ -166,7 +112,7 @@ class AsyncExecutor:
         self._checked = False
 
     async def run(self, statement: Statement, *, repeatable: bool) -> Rows:
-        """Execute and fetch. Raises StorageUnavailable, SchemaError or StorageError."""
+        """Execute and fetch. Raises JobExists, StorageUnavailable, SchemaError or StorageError."""
         pool = self._pools.setdefault(asyncio.get_running_loop(), _LoopPool())
         async with pool.places:
             with self._target.translated():
@@ -182,23 +128,37 @@ class AsyncExecutor:
     async def _run_on(
         self, connection: psycopg.AsyncConnection, statement: Statement, pool: _LoopPool
     ) -> Rows:
+        sound = False
         try:
-            cursor = await connection.execute(*statement, prepare=True, binary=True)  # pyright: ignore[reportArgumentType]
+            cursor = await connection.execute(
+                statement.text, statement.parameters, prepare=self._target.prepare, binary=True
+            )
             rows = await cursor.fetchall()
-        except BaseException:
-            await connection.close()
+            sound = True
+        except psycopg.Error as error:
+            sound = error.sqlstate == KEY_TAKEN
             raise
-        pool.idle.append(connection)
+        finally:
+            if sound:
+                pool.idle.append(connection)
+            else:
+                await connection.close()
         return rows
 
     async def _connect(self) -> psycopg.AsyncConnection:
-        connection = await psycopg.AsyncConnection.connect(**self._target.arguments)
-        connection.adapters.register_loader("uuid", _HexLoader)
-        await connection.execute(_PLANNER)
-        if not self._checked:
-            cursor = await connection.execute(schema.version_query(self._target.schema))
-            schema.check(schema.version_of(await cursor.fetchone()), self._target.schema)
-            self._checked = True
+        connection = await psycopg.AsyncConnection.connect(
+            cursor_factory=AsyncCursor, **self._target.arguments
+        )
+        try:
+            if self._target.prepare:
+                await connection.execute(_PLANNER)
+            if not self._checked:
+                cursor = await connection.execute(schema.version_query(self._target.schema))
+                schema.check(schema.version_of(await cursor.fetchone()), self._target.schema)
+                self._checked = True
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
     async def close(self) -> None:
@@ -206,49 +166,3 @@ class AsyncExecutor:
         pool = self._pools.get(asyncio.get_running_loop())
         while pool and pool.idle:
             await pool.idle.pop().close()
-
-
-class Listener:
-    """Waits for NOTIFY on a connection of its own. For one thread."""
-
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self._connection: psycopg.Connection | None = None
-
-    def wait(self, queues: Sequence[str], *, timeout: float, wakeup: int) -> None:
-        """Return at a notification for one of the queues, when `wakeup` is readable, or after `timeout` s.
-
-        A lost connection only costs the hint: the wait lasts until the timeout, the next one reconnects.
-        """
-        deadline = time.monotonic() + timeout
-        while (remaining := deadline - time.monotonic()) > 0:
-            watched = [wakeup] if (listening := self._listening()) is None else [wakeup, listening]
-            woken = readable(watched, remaining)
-            if wakeup in woken or (woken and self._notified(queues)):
-                return
-
-    def _listening(self) -> int | None:
-        try:
-            if self._connection is None:
-                connection = psycopg.Connection.connect(**self._target.arguments)
-                connection.execute(f'LISTEN "{self._target.schema}"'.encode())
-                self._connection = connection
-            return self._connection.fileno()
-        except psycopg.Error:
-            self.close()
-            return None
-
-    def _notified(self, queues: Sequence[str]) -> bool:
-        assert self._connection is not None
-        try:
-            woken = {notice.payload for notice in self._connection.notifies(timeout=0)}
-            return not woken.isdisjoint(queues)
-        except psycopg.Error:
-            self.close()
-            return False
-
-    def close(self) -> None:
-        """Close the connection; the next wait opens another."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None

@@ -12,18 +12,19 @@ _ROOT = files("distq.postgres")
 
 
 def check_schema(schema: str) -> str:
-    """Return the name; raise ConfigurationError where it cannot name a schema without quotes."""
-    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
+    """Return the name; raise ConfigurationError where it cannot name a schema and its channels."""
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,49}", schema):
         raise ConfigurationError(
-            f"?schema={schema!r} cannot name a schema: a-z, 0-9 and '_', not starting with a digit"
+            f"?schema={schema!r} cannot name a schema: up to 50 of a-z, 0-9, '_', the first no digit"
         )
     return schema
 
 
 @cache
-def query(name: str, schema: str) -> str:
-    """The text of `queries/<name>.sql` for a schema."""
-    return _aim((_ROOT / "queries" / f"{name}.sql").read_text(), schema)
+def query(name: str, schema: str) -> bytes:
+    """The text of `queries/<name>.sql` for a schema; without comments, for psycopg caches short ones only."""
+    text = (_ROOT / "queries" / f"{name}.sql").read_text()
+    return _aim(re.sub(r"\s*(--.*)?\n\s*", "\n", text), schema).encode()
 
 
 def migrations(schema: str) -> list[tuple[str, str]]:

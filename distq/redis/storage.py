@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-import re
-import uuid
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
-import redis
-
-from distq.errors import ConfigurationError, StorageError
+from distq.errors import ConfigurationError
+from distq.ids import split_id
 from distq.job import (
-    CRASH_BUDGET,
-    CRASHED,
     Enqueued,
+    Extended,
+    Filter,
     JobRecord,
     JobState,
     Lease,
     NewJob,
     Outcome,
+    Page,
+    Presence,
+    Schedules,
     Tick,
     first_of_each,
-    split_id,
+    one_of_each_key,
 )
-from distq.redis.executor import CODE_VERSION, OLDEST_CODE, AsyncExecutor, Call, Executor, Listener, Target
+from distq.redis import calls, migration, records, scripts
+from distq.redis.calls import CHUNK, chunks, flat, microseconds, queue_of
+from distq.redis.executor import AsyncExecutor, Call, Chain, Executor
+from distq.redis.listener import RedisListener
+from distq.redis.target import parse
 from distq.storage import Op, T
 
-DEFAULT_PREFIX = "distq"
-CHUNK = 1000
-"""Jobs that one script call carries: Lua's unpack and the server's other clients set the bound."""
+ALIVE = 60.0
+"""Seconds within which a worker must have been announced for its queues to be listed."""
 
-OLDEST_SERVER = (6, 2)
-"""LPOP takes a count since this version of Redis."""
-
-_COUNTED = (JobState.READY, JobState.SCHEDULED, JobState.LEASED, JobState.DEAD, JobState.DONE)
+_COUNTED = (
+    JobState.READY,
+    JobState.SCHEDULED,
+    JobState.LEASED,
+    JobState.DONE,
+    JobState.DEAD,
+    JobState.CANCELLED,
+)
 
 
 class RedisStorage:
@@ -43,174 +49,229 @@ class RedisStorage:
 
     def __init__(self, url: str) -> None:
         """`url` is redis-py's, plus `?prefix=` (default `distq`). Raises ConfigurationError."""
-        self._target = _parse(url)
+        self._target = parse(url)
         self._executor = Executor(self._target)
         self._async_executor = AsyncExecutor(self._target)
-        self._listener = Listener(self._target)
+        self._registered: set[str] = set()
+
+    # -- the life of a job -------------------------------------------------------------------------
 
     def enqueue(self, jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
-        calls = [
-            self._call("enqueue", queue, "jobs ready scheduled results wake", _flat(map(_new, chunk)))
-            for queue, chunk in _chunks(jobs, lambda job: job.queue)
+        """As the Protocol says; a conflict that is an error leaves out all of a queue, or of 1000 jobs."""
+        first, later = one_of_each_key(jobs)
+        requests = [
+            self._call("enqueue", queue, *calls.new_jobs(chunk))
+            for queue, chunk in chunks(first, lambda job: job.queue)
         ]
 
         def decode(answers: list[list[bytes]]) -> list[Enqueued]:
-            created = _ids(answers)
-            return [Enqueued(job.id, job.id in created) for job in jobs]
+            others = records.others(answers)
+            others |= {job_id: others.get(holder, holder) for job_id, holder in later.items()}
+            return [Enqueued(others.get(job.id, job.id), job.id not in others) for job in jobs]
 
-        return Op(calls, decode)
+        return self._registering({job.queue for job in jobs}, requests, decode)
 
     def lease(self, queue: str, *, worker: str, limit: int, ttl: float, alone: bool) -> Op[list[Lease]]:
-        token = f"{worker}/{uuid.uuid4().hex}"
+        token = f"{worker}/{secrets.token_hex(8)}"
+        call = self._call("lease", queue, min(limit, CHUNK), microseconds(ttl), token, int(alone))
+        return Op([call], lambda answers: records.leases(answers[0]), repeatable=False)
 
-        def decode(answers: list[list[bytes]]) -> list[Lease]:
-            values = iter(answers[0])
-            return [
-                Lease(job_id.decode(), token, *_message(message), int(tries), int(crashes))
-                for job_id, message, tries, crashes in zip(values, values, values, values, strict=True)
-            ]
-
-        arguments = [min(limit, CHUNK), _ms(ttl), token, int(alone)]
-        names = "jobs ready suspect leased tokens tries crashes"
-        return Op([self._call("lease", queue, names, arguments)], decode, repeatable=False)
-
-    def extend(self, leases: Sequence[Lease], *, ttl: float) -> Op[set[str]]:
-        calls = [
-            self._call("extend", queue, "leased tokens", [_ms(ttl), *_flat((x.id, x.token) for x in chunk)])
-            for queue, chunk in _chunks(leases, _queue_of)
+    def extend(
+        self, leases: Sequence[Lease], *, ttl: float, progress: Mapping[str, bytes] | None = None
+    ) -> Op[Extended]:
+        requests = [
+            self._call("extend", queue, microseconds(ttl), *calls.lease_pairs(chunk, progress or {}))
+            for queue, chunk in chunks(leases, lambda lease: queue_of(lease.id))
         ]
-        return Op(calls, _ids)
+        return Op(requests, lambda answers: Extended(*map(records.ids, records.columns(answers))))
 
     def settle(self, outcomes: Sequence[Outcome], *, keep: float) -> Op[set[str]]:
-        names = "jobs ready suspect scheduled leased tokens tries crashes errors dead ended results wake"
-        calls = [
-            self._call("settle", queue, names, [_ms(keep), *_flat(map(_outcome, chunk))])
-            for queue, chunk in _chunks(first_of_each(outcomes), _queue_of)
+        requests = [
+            self._call("settle", queue, microseconds(keep), *flat(map(calls.outcome, chunk)))
+            for queue, chunk in chunks(first_of_each(outcomes), lambda outcome: queue_of(outcome.id))
         ]
-        return Op(calls, _ids)
+        return Op(requests, records.ids)
 
     def forfeit(
         self, queue: str, *, worker: str, begun: Collection[str], kept: Collection[str] = ()
     ) -> Op[int]:
-        names = "ready suspect leased tokens crashes errors dead wake"
-        call = self._call("forfeit", queue, names, [worker, CRASH_BUDGET, CRASHED, len(begun), *begun, *kept])
+        call = self._call("forfeit", queue, worker, len(begun), *begun, *kept)
         return Op([call], lambda answers: answers[0])
 
     def tick(self, queue: str, *, limit: int, grace: float, outage: float, eager: bool = False) -> Op[Tick]:
-        names = "ready suspect scheduled leased tokens tries crashes errors dead ended results pulse wake"
-        arguments = [min(limit, CHUNK), _ms(grace), _ms(outage), CRASH_BUDGET, CRASHED, int(eager)]
-        call = self._call("tick", queue, names, arguments)
+        durations = microseconds(grace), microseconds(outage)
+        call = self._call("tick", queue, min(limit, CHUNK), *durations, int(eager))
         return Op([call], lambda answers: Tick(*answers[0]))
 
-    def get(self, job_id: str) -> Op[JobRecord | None]:
-        def decode(answers: list[bytes | None]) -> JobRecord | None:
-            if answers[0] is None:
-                return None
-            state, task, tries, crashes, body = answers[0].split(b"\n", 4)
-            return JobRecord(job_id, task.decode(), JobState(state.decode()), int(tries), int(crashes), body)
+    # -- steering ----------------------------------------------------------------------------------
 
-        names = "jobs scheduled leased tries crashes errors dead ended results"
-        return Op([self._call("get", split_id(job_id)[0], names, [job_id])], decode)
+    def cancel(self, ids: Sequence[str], *, reason: bytes) -> Op[dict[str, JobState]]:
+        def decode(answers: list[list[list[bytes]]]) -> dict[str, JobState]:
+            cancelled, asked = map(records.ids, records.columns(answers))
+            return dict.fromkeys(cancelled, JobState.CANCELLED) | dict.fromkeys(asked, JobState.LEASED)
+
+        return Op(self._for_each_queue("cancel", ids, reason), decode)
+
+    def replay(self, ids: Sequence[str]) -> Op[set[str]]:
+        return Op(self._for_each_queue("replay", ids), records.ids)
+
+    def remove(self, ids: Sequence[str]) -> Op[set[str]]:
+        return Op(self._for_each_queue("remove", ids), records.ids)
+
+    def prune(self, queue: str, state: JobState, *, older: float, beyond: int, limit: int) -> Op[int]:
+        requests = [
+            self._call("prune", queue, state.value, microseconds(older), beyond, min(CHUNK, limit - start))
+            for start in range(0, limit, CHUNK)
+        ]
+        return Op(requests, sum)
+
+    def pause(self, queue: str, *, paused: bool) -> Op[None]:
+        return self._registering({queue}, [self._call("pause", queue, int(paused))], _nothing)
+
+    # -- looking -----------------------------------------------------------------------------------
+
+    def get(self, job_id: str) -> Op[JobRecord | None]:
+        call = self._call("get", split_id(job_id)[0], job_id)
+        return Op([call], lambda answers: answers[0] and records.job_record(answers[0]))
+
+    def find(self, filter: Filter, *, after: str = "", limit: int) -> Op[Page]:
+        place, _, last = after.partition(" ")
+        arguments = [filter.task, filter.text, microseconds(filter.older), place, last]
+        call = self._call("find", filter.queue, filter.state.value, min(limit, CHUNK), *arguments)
+
+        def decode(answers: list[Any]) -> Page:
+            place, last, rows = answers[0]
+            return Page([records.job_record(row) for row in rows], b" ".join((place, last)).decode().strip())
+
+        return Op([call], decode)
 
     def counts(self, queue: str) -> Op[Mapping[JobState, int]]:
-        call = self._call("counts", queue, "ready suspect scheduled leased dead ended", [])
+        call = self._call("counts", queue)
         return Op([call], lambda answers: dict(zip(_COUNTED, answers[0], strict=True)))
 
+    def queues(self) -> Op[dict[str, bool]]:
+        first = [self._shared_call("queues"), self._shared_call("workers", microseconds(ALIVE))]
+
+        def names(answers: list[Any]) -> list[str]:
+            return sorted({name.decode() for name in answers[0]} | records.served(answers[1]))
+
+        def decode(answers: list[Any]) -> dict[str, bool]:
+            served = records.served(answers[1])
+            found = zip(names(answers), answers[2:], strict=True)
+            return {name: paused == 1 for name, (used, paused) in found if used or paused or name in served}
+
+        def glances(answers: list[Any]) -> list[Call]:
+            return [self._call("glance", name) for name in names(answers)]
+
+        return Op(Chain(first, glances), decode)
+
+    # -- workers and schedules ---------------------------------------------------------------------
+
+    def announce(self, presence: Presence) -> Op[None]:
+        known = sorted(self._registered.union(presence.queues))
+        requests = [self._shared_call("announce", presence.name, calls.presence(presence))]
+        if known:
+            requests.append(self._shared_call("register", *known))
+        return Op(requests, _nothing)
+
+    def leave(self, worker: str) -> Op[None]:
+        return Op([self._shared_call("leave", worker)], _nothing)
+
+    def workers(self, *, within: float) -> Op[list[Presence]]:
+        call = self._shared_call("workers", microseconds(within))
+        return Op([call], lambda answers: records.presences(answers[0]))
+
+    def schedules(self, queue: str, names: Sequence[str]) -> Op[Schedules]:
+        def decode(answers: list[Any]) -> Schedules:
+            values = iter(answers[0][1])
+            found = [records.schedule(name, known) for name, known in zip(values, values, strict=True)]
+            return Schedules(records.seconds(answers[0][0]), found)
+
+        return Op([self._call("schedules", queue, *names)], decode)
+
+    def fire(self, queue: str, name: str, *, last: int, tick: int, job: NewJob | None) -> Op[bool]:
+        arguments = calls.new_jobs([job] if job else [])
+        call = self._call("fire", queue, name, last, tick, *arguments)
+        return self._registering({queue}, [call], lambda answers: answers[0] == 1)
+
+    def switch(self, queue: str, name: str, *, paused: bool) -> Op[bool]:
+        call = self._call("switch", queue, name, int(paused))
+        return Op([call], lambda answers: answers[0] == 1)
+
+    # -- hints -------------------------------------------------------------------------------------
+
+    def watch(self, ids: Sequence[str]) -> Op[None]:
+        return Op(self._for_each_queue("watch", ids), _nothing)
+
+    def listener(
+        self, *, queues: Sequence[str] = (), worker: str = "", ended: Sequence[str] = ()
+    ) -> RedisListener:
+        def channels(name: str, queues: Sequence[str]) -> list[str]:
+            return [f"{self._target.prefix}:{{{queue}}}:{name}" for queue in queues]
+
+        return RedisListener(
+            self._target,
+            wake=channels("wake", queues),
+            cancel=channels("cancel", queues) if worker else [],
+            worker=worker,
+            ended=channels("ended", ended),
+        )
+
+    # -- execution ---------------------------------------------------------------------------------
+
     def migrate(self) -> list[str]:
-        """Check the server, load the scripts, write the version. Raises StorageError."""
-        client, prefix = self._executor.client, self._target.prefix
-        with self._target.translated():
-            version: dict[str, Any] = client.info("server")  # pyright: ignore[reportAssignmentType]
-            _check_server(str(version["redis_version"]))
-            found = client.hmget(self._target.meta, ["version", "oldest_code"])
-            self._target.check(found)  # pyright: ignore[reportArgumentType]
-            self._executor.load_scripts()
-            if int(found[0] or 0) >= CODE_VERSION:  # pyright: ignore[reportIndexIssue]
-                return [f"keys {prefix}:*: nothing to do, they are at version {found[0].decode()}"]  # pyright: ignore
-            client.hset(self._target.meta, items=["version", CODE_VERSION, "oldest_code", OLDEST_CODE])
-        return [f"keys {prefix}:*: set version {CODE_VERSION}", "scripts: loaded"]
+        """Check the server, load the scripts, convert older keys, write the version. Raises StorageError."""
+        return migration.migrate(self._executor, self._target)
 
-    def run(self, op: Op[T]) -> T:
-        return op.decode(self._executor.run(op.request, repeatable=op.repeatable) if op.request else [])
+    def run(self, op: Op[T], connection: Any = None) -> T:
+        _refuse(connection)
+        return op.decode(self._executor.run(op.request, repeatable=op.repeatable))
 
-    async def arun(self, op: Op[T]) -> T:
-        calls, repeatable = op.request, op.repeatable
-        return op.decode(await self._async_executor.run(calls, repeatable=repeatable) if calls else [])
-
-    def wait(self, queues: Sequence[str], *, timeout: float, wakeup: int) -> None:
-        channels = [self._key(queue, "wake") for queue in queues]
-        self._listener.wait(channels, timeout=timeout, wakeup=wakeup)
+    async def arun(self, op: Op[T], connection: Any = None) -> T:
+        _refuse(connection)
+        return op.decode(await self._async_executor.run(op.request, repeatable=op.repeatable))
 
     def close(self) -> None:
         self._executor.close()
-        self._listener.close()
 
     async def aclose(self) -> None:
         await self._async_executor.close()
 
-    def _key(self, queue: str, name: str) -> str:
-        return f"{self._target.prefix}:{{{queue}}}:{name}"
+    # -- calls -------------------------------------------------------------------------------------
 
-    def _call(self, script: str, queue: str, names: str, arguments: Sequence[Any]) -> Call:
-        return Call(script, [self._key(queue, name) for name in names.split()], arguments)
+    def _call(self, script: str, queue: str, *arguments: Any) -> Call:
+        return Call(script, scripts.queue_keys(script, self._target.prefix, queue), arguments)
 
+    def _shared_call(self, script: str, *arguments: Any) -> Call:
+        return Call(script, [self._target.key(name) for name in scripts.key_names(script)], arguments)
 
-def _new(job: NewJob) -> tuple[Any, ...]:
-    return (job.id, job.task.encode() + b"\n" + job.payload, _ms(job.delay))
+    def _for_each_queue(self, script: str, ids: Iterable[str], *arguments: Any) -> list[Call]:
+        """Calls of a script that takes ids, each once. Raises JobNotFound for one that is not ours."""
+        return [
+            self._call(script, queue, *arguments, *chunk)
+            for queue, chunk in chunks(dict.fromkeys(ids), lambda job_id: split_id(job_id)[0])
+        ]
 
+    def _registering(self, queues: set[str], requests: list[Call], decode: Callable[[Any], T]) -> Op[T]:
+        """Calls before which this process makes the queues known, once each."""
+        new = queues - self._registered
+        if not new:
+            return Op(requests, decode)
 
-def _outcome(outcome: Outcome) -> tuple[Any, ...]:
-    return (outcome.id, outcome.token, outcome.kind.value, outcome.body, _ms(outcome.delay))
+        def note(answers: list[Any]) -> T:
+            self._registered |= new
+            return decode(answers[1:])
 
-
-def _message(message: bytes) -> tuple[str, bytes]:
-    task, _, payload = message.partition(b"\n")
-    return task.decode(), payload
-
-
-def _flat(rows: Any) -> list[Any]:
-    return [value for row in rows for value in row]
-
-
-def _ids(answers: list[list[bytes]]) -> set[str]:
-    return {job_id.decode() for answer in answers for job_id in answer}
-
-
-def _queue_of(item: Lease | Outcome) -> str:
-    return item.id[: item.id.index(":")]
+        return Op([self._shared_call("register", *sorted(new)), *requests], note)
 
 
-def _chunks(items: Sequence[Any], queue_of: Callable[[Any], str]) -> Iterator[tuple[str, list[Any]]]:
-    by_queue: defaultdict[str, list[Any]] = defaultdict(list)
-    for item in items:
-        by_queue[queue_of(item)].append(item)
-    for queue, group in by_queue.items():
-        for start in range(0, len(group), CHUNK):
-            yield queue, group[start : start + CHUNK]
+def _nothing(answers: list[Any]) -> None:
+    """Nothing is to be read from the answers."""
 
 
-def _ms(seconds: float) -> int:
-    return max(round(seconds * 1000), 1) if seconds > 0 else 0
-
-
-def _check_server(version: str) -> None:
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SERVER:
-        raise StorageError(f"this Redis is {version}; distq needs 6.2 or newer, or Valkey")
-
-
-def _parse(url: str) -> Target:
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    prefix = options.pop("prefix", DEFAULT_PREFIX)
-    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", prefix):
+def _refuse(connection: Any) -> None:
+    if connection is not None:
         raise ConfigurationError(
-            f"?prefix={prefix!r} cannot be a prefix: letters, digits, '_', '.', ':', '-'"
+            "connection=: Redis has no transaction that distq could join;"
+            " use PostgreSQL, or enqueue after the commit"
         )
-    plain = f"{parts.scheme}://{parts.netloc}{parts.path}" + (
-        f"?{urlencode(options, quote_via=quote)}" if options else ""
-    )
-    try:
-        redis.ConnectionPool.from_url(plain)
-    except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"not a Redis URL: {error}") from error
-    return Target(plain, prefix)

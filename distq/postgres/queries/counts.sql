@@ -1,6 +1,15 @@
--- How many jobs of a queue are in each state.
-SELECT state::text, count(*) FROM distq.job WHERE queue = %(queue)s GROUP BY state
+-- How many jobs of a queue are in each state. Each is counted in its index, so done jobs that have expired are taken off
+-- again. The empty text keeps the planner on the index of those.
+SELECT 'ready', (SELECT count(*) FROM distq.job WHERE queue = %(queue)s AND state = 'ready' AND crashes = 0)
+                + (SELECT count(*) FROM distq.job WHERE queue = %(queue)s AND state = 'ready' AND crashes > 0)
 UNION ALL
-SELECT state::text, count(*) FROM distq.finished
-WHERE queue = %(queue)s AND (expires_at IS NULL OR expires_at > now())
-GROUP BY state
+SELECT 'scheduled', count(*) FROM distq.job WHERE queue = %(queue)s AND state = 'scheduled'
+UNION ALL
+SELECT 'leased', count(*) FROM distq.job WHERE queue = %(queue)s AND state = 'leased'
+UNION ALL
+SELECT 'done', (SELECT count(*) FROM distq.finished WHERE queue = %(queue)s AND state = 'done')
+               - (SELECT count(*) FROM distq.finished WHERE queue || '' = %(queue)s AND expires_at <= now())
+UNION ALL
+SELECT 'dead', count(*) FROM distq.finished WHERE queue = %(queue)s AND state = 'dead'
+UNION ALL
+SELECT 'cancelled', count(*) FROM distq.finished WHERE queue = %(queue)s AND state = 'cancelled'

@@ -1,11 +1,19 @@
--- Add jobs that are not known yet; wake the workers of their queues when the transaction commits.
+-- Add jobs without keys that are not known yet; wake the workers of their queues when the transaction commits.
+-- Microseconds keep the order of the call, whatever the ids.
 WITH new AS (
-    INSERT INTO distq.job (id, queue, task, payload, state, ready_at)
-    SELECT n.id, n.queue, n.task, n.payload,
-           CASE WHEN n.delay > 0 THEN 'scheduled' ELSE 'ready' END::distq.job_state,
-           now() + n.delay * interval '1 second'
-    FROM unnest(%(ids)s::uuid[], %(queues)s::text[], %(tasks)s::text[], %(payloads)s::bytea[], %(delays)s::float8[])
-         AS n (id, queue, task, payload, delay)
+    INSERT INTO distq.job (id, queue, task, payload, priority, state, ready_at, enqueued_at)
+    SELECT id, queue, task, payload, priority,
+           CASE WHEN moment > statement_timestamp() THEN 'scheduled' ELSE 'ready' END::distq.job_state,
+           CASE WHEN moment > statement_timestamp() THEN moment
+                ELSE moment - priority * %(ageing)s * interval '1 second' END + place * interval '1 microsecond',
+           statement_timestamp()
+    FROM (
+        SELECT id, queue, task, payload, coalesce(priority, 0) AS priority, place,
+               coalesce(to_timestamp(run_at), statement_timestamp() + coalesce(delay, 0) * interval '1 second') AS moment
+        FROM unnest(%(ids)s::uuid[], %(queues)s::text[], %(tasks)s::text[], %(payloads)s::bytea[],
+                    %(delays)s::float8[], %(run_ats)s::float8[], %(priorities)s::smallint[])
+             WITH ORDINALITY AS n (id, queue, task, payload, delay, run_at, priority, place)
+    ) n
     WHERE NOT EXISTS (SELECT FROM distq.finished f WHERE f.id = n.id)
     ON CONFLICT (id) DO NOTHING
     RETURNING id, queue, state

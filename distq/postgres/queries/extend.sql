@@ -1,6 +1,6 @@
--- Prolong the leases whose token is still the job's.
+-- Prolong the leases whose token is still the job's, and note their progress.
 UPDATE distq.job j
-SET leased_until = now() + %(ttl)s * interval '1 second'
-FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[]) AS l (id, token)
+SET leased_until = now() + %(ttl)s * interval '1 second', progress = coalesce(l.progress, j.progress)
+FROM unnest(%(ids)s::uuid[], %(tokens)s::uuid[], %(progress)s::bytea[]) AS l (id, token, progress)
 WHERE j.id = l.id AND j.token = l.token
-RETURNING j.id
+RETURNING j.id, j.cancel_reason IS NOT NULL

@@ -1,5 +1,5 @@
 -- One job, wherever it is.
-SELECT task, state::text, tries, crashes, coalesce(error, '') FROM distq.job WHERE id = %(id)s
-UNION ALL
-SELECT task, state::text, tries, crashes, body FROM distq.finished
+SELECT queue, id, task, state::text, payload, priority, key, tries, crashes, body, progress, enqueued_at, ready_at,
+       worker, leased_at, leased_until, ended_at, cancelling, history::text
+FROM distq.record
 WHERE id = %(id)s AND (expires_at IS NULL OR expires_at > now())

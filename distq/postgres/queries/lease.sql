@@ -1,20 +1,22 @@
--- Take the jobs that have been ready longest; an idle worker takes a suspect first, and by itself.
+-- Take the jobs that are first in the order; an idle worker takes a suspect first, and by itself. None of a paused queue.
 -- The array keeps the planner on the primary key.
-WITH suspect AS MATERIALIZED (
+WITH paused AS MATERIALIZED (
+    SELECT FROM distq.queue WHERE name = %(queue)s AND paused
+), suspect AS MATERIALIZED (
     SELECT id FROM distq.job
-    WHERE %(alone)s AND queue = %(queue)s AND state = 'ready' AND crashes > 0
+    WHERE %(alone)s AND queue = %(queue)s AND state = 'ready' AND crashes > 0 AND NOT EXISTS (SELECT FROM paused)
     ORDER BY ready_at
     LIMIT 1
     FOR UPDATE SKIP LOCKED
 ), candidate AS MATERIALIZED (
     SELECT id FROM distq.job
-    WHERE queue = %(queue)s AND state = 'ready' AND crashes = 0
+    WHERE queue = %(queue)s AND state = 'ready' AND crashes = 0 AND NOT EXISTS (SELECT FROM paused)
     ORDER BY ready_at, id
     LIMIT CASE WHEN EXISTS (SELECT FROM suspect) THEN 0 ELSE %(limit)s END
     FOR UPDATE SKIP LOCKED
 ), leased AS (
     UPDATE distq.job
-    SET state = 'leased', token = %(token)s, worker = %(worker)s,
+    SET state = 'leased', token = %(token)s, worker = %(worker)s, leased_at = now(),
         leased_until = now() + %(ttl)s * interval '1 second'
     WHERE id = ANY (ARRAY(SELECT id FROM suspect UNION ALL SELECT id FROM candidate))
     RETURNING id, task, payload, tries, crashes, ready_at

@@ -13,28 +13,38 @@ WITH pulse AS MATERIALIZED (
     ORDER BY ready_at LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), promoted AS (
-    UPDATE distq.job SET state = 'ready' WHERE id = ANY (ARRAY(SELECT id FROM due)) RETURNING queue
+    UPDATE distq.job SET state = 'ready', ready_at = ready_at - priority * %(ageing)s * interval '1 second'
+    WHERE id = ANY (ARRAY(SELECT id FROM due))
+    RETURNING queue
 ), expired AS MATERIALIZED (
-    SELECT id, crashes + 1 AS crashes FROM distq.job
+    SELECT id, cancel_reason IS NOT NULL OR crashes + 1 >= %(budget)s AS ends,
+           cancel_reason IS NULL AND crashes + 1 >= %(budget)s AS buried
+    FROM distq.job
     WHERE state = 'leased' AND leased_until <= now() AND EXISTS (SELECT FROM pulse)
     ORDER BY leased_until LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), spared AS (
     UPDATE distq.job SET leased_until = now() + %(grace)s * interval '1 second'
     WHERE id = ANY (ARRAY(SELECT id FROM expired)) AND (SELECT grace FROM outage)
-), buried AS (
+), ended AS (
     DELETE FROM distq.job j USING expired e
-    WHERE j.id = e.id AND e.crashes >= %(budget)s AND NOT (SELECT grace FROM outage)
-    RETURNING j.id, j.queue, j.task, j.payload, j.tries, e.crashes, j.enqueued_at
+    WHERE j.id = e.id AND e.ends AND NOT (SELECT grace FROM outage)
+    RETURNING j.*, e.buried
 ), kept AS (
-    INSERT INTO distq.finished (id, queue, task, payload, state, tries, crashes, body, enqueued_at)
-    SELECT id, queue, task, payload, 'dead', tries, crashes, %(crashed)s, enqueued_at FROM buried
+    INSERT INTO distq.finished (id, queue, task, payload, state, priority, key, hold, hold_seconds, tries, crashes, body,
+                                history, progress, worker, leased_at, enqueued_at)
+    SELECT id, queue, task, payload, CASE WHEN buried THEN 'dead' ELSE 'cancelled' END::distq.job_state,
+           priority, key, hold, hold_seconds, tries, crashes + 1, coalesce(cancel_reason, %(crashed)s),
+           distq.remember(history, %(attempts)s, 'crash', worker, leased_at, 0, ''), progress, worker, leased_at,
+           enqueued_at
+    FROM ended
     ON CONFLICT (id) DO NOTHING
 ), reclaimed AS (
     UPDATE distq.job j
-    SET state = 'ready', crashes = e.crashes, token = NULL, worker = NULL, leased_until = NULL
+    SET state = 'ready', crashes = j.crashes + 1, token = NULL, worker = NULL, leased_until = NULL,
+        history = distq.remember(j.history, %(attempts)s, 'crash', j.worker, j.leased_at, 0, '')
     FROM expired e
-    WHERE j.id = e.id AND e.crashes < %(budget)s AND NOT (SELECT grace FROM outage)
+    WHERE j.id = e.id AND NOT e.ends AND NOT (SELECT grace FROM outage)
     RETURNING j.queue
 ), pruned AS (
     DELETE FROM distq.finished WHERE id = ANY (ARRAY(
@@ -43,13 +53,41 @@ WITH pulse AS MATERIALIZED (
         ORDER BY expires_at LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
     ))
-    RETURNING id
+    RETURNING id, queue, key, hold, hold_seconds, finished_at
+), orphan AS MATERIALIZED (
+    -- A claim whose job is forgotten ends by itself. One that is locked had ended: somebody is about to claim its key.
+    SELECT k.queue, k.key,
+           CASE p.hold WHEN 'active' THEN p.finished_at + p.hold_seconds * interval '1 second' ELSE now() END AS until
+    FROM pruned p JOIN distq.key k ON k.queue = p.queue AND k.key = p.key AND k.job_id = p.id
+    WHERE p.key IS NOT NULL AND k.until IS NULL
+    FOR UPDATE OF k SKIP LOCKED
+), orphaned AS (
+    UPDATE distq.key k SET until = o.until FROM orphan o WHERE k.queue = o.queue AND k.key = o.key
+), stale AS MATERIALIZED (
+    SELECT queue, key FROM distq.key
+    WHERE until <= now() AND EXISTS (SELECT FROM pulse)
+    ORDER BY until LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), freed AS (
+    DELETE FROM distq.key k USING stale s WHERE k.queue = s.queue AND k.key = s.key
+), unwatched AS (
+    DELETE FROM distq.watch WHERE id = ANY (ARRAY(
+        SELECT id FROM distq.watch
+        WHERE since < now() - interval '1 hour' AND EXISTS (SELECT FROM pulse)
+        ORDER BY since LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    ))
+), told AS MATERIALIZED (
+    SELECT distq.tell_ended(ARRAY(SELECT id FROM ended), %(ended_channel)s)
+    WHERE EXISTS (SELECT FROM distq.watch) AND EXISTS (SELECT FROM ended)
 ), woken AS MATERIALIZED (
     SELECT pg_notify(%(channel)s, q.queue) FROM (SELECT queue FROM promoted UNION SELECT queue FROM reclaimed) q
 )
-SELECT (SELECT count(*) FROM promoted), (SELECT count(*) FROM reclaimed), (SELECT count(*) FROM buried),
+SELECT (SELECT count(*) FROM promoted),
+       (SELECT count(*) FROM reclaimed) + (SELECT count(*) FROM ended WHERE NOT buried),
+       (SELECT count(*) FROM ended WHERE buried),
        (SELECT count(*) FROM pruned),
        (SELECT count(*) FROM pulse)
        * ((SELECT count(*) FROM distq.job WHERE queue = %(queue)s AND state = 'ready' AND crashes > 0)
           + (SELECT count(*) FROM reclaimed WHERE queue = %(queue)s)),
-       (SELECT count(*) FROM woken)
+       (SELECT count(*) FROM told) + (SELECT count(*) FROM woken)

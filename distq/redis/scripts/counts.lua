@@ -1,13 +1,16 @@
--- How many jobs of a queue are in each state; expired records do not count.
--- KEYS  ready (list), suspect (list), scheduled (zset), leased (zset), dead (zset), ended (zset)
--- Returns ready, scheduled, leased, dead, done.
-local ready, suspect, scheduled, leased, dead, ended = unpack(KEYS)
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- How many jobs of a queue are in each state. Expired records do not count, of the thousand oldest settles.
+-- KEYS  ready (zset), suspect (zset), scheduled (zset), leased (zset), done (zset), dead (zset), cancelled (zset),
+--       expiry (zset)
+-- Returns ready, scheduled, leased, done, dead, cancelled.
+local done = call('ZCARD', key.done)
+for _, ended in ipairs(call('ZRANGEBYSCORE', key.expiry, '-inf', now, 'LIMIT', 0, 1000)) do
+  done = done - call('ZCOUNT', key.done, ended, ended)
+end
 return {
-  redis.call('LLEN', ready) + redis.call('LLEN', suspect),
-  redis.call('ZCARD', scheduled),
-  redis.call('ZCARD', leased),
-  redis.call('ZCARD', dead),
-  redis.call('ZCOUNT', ended, '(' .. now, '+inf'),
+  call('ZCARD', key.ready) + call('ZCARD', key.suspect),
+  call('ZCARD', key.scheduled),
+  call('ZCARD', key.leased),
+  done,
+  call('ZCARD', key.dead),
+  call('ZCARD', key.cancelled),
 }

@@ -1,53 +1,60 @@
 -- One maintenance pass over a queue, skipped where another worker has just made one.
--- KEYS  ready (list), suspect (list), scheduled (zset), leased (zset), tokens (hash), tries (hash),
---       crashes (hash), errors (hash), dead (zset), ended (zset), results (hash), pulse (string), wake (channel)
--- ARGV  limit, grace in ms, outage in ms, crash budget, body of a buried job, eager
+-- KEYS  jobs (hash), ready (zset), suspect (zset), scheduled (zset), leased (zset), tokens (hash), tries (hash),
+--       crashes (hash), errors (hash), priority (hash), cancels (hash), history (hash), progress (hash),
+--       keyed (hash), keys (hash), freed (zset), results (hash), done (zset), expiry (zset), dead (zset),
+--       cancelled (zset), watched (zset), pulse (string), wake (channel), ended (channel)
+-- ARGV  limit, grace, outage, eager
 -- Returns promoted, reclaimed, buried, pruned, suspects: how many of each.
-local ready, suspect, scheduled, leased, tokens, tries, crashes, errors, dead, ended, results, pulse, wake =
-  unpack(KEYS)
-local limit, grace, longest_gap, budget, crashed, eager =
-  ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5], ARGV[6] == '1'
-local clock = redis.call('TIME')
-local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- WITH order, keys, ends, finishing, returning, forgetting
 
-local before = tonumber(redis.call('GET', pulse) or '0')
-if now - before < 250 and now >= before and not eager then return { 0, 0, 0, 0, 0 } end
-redis.call('HDEL', tokens, '') -- a script that has written may go on when memory is full
-redis.call('SET', pulse, now)
+local limit, grace, outage, eager = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
+local gap = now - tonumber(call('GET', key.pulse) or 0)
+if gap < 250000 and gap >= 0 and not eager then return { 0, 0, 0, 0, 0 } end
+call('HDEL', key.tokens, '') -- a script that has written may go on when memory is full
+call('SET', key.pulse, text(now))
 
-local function due(key)
-  return redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, limit)
+local function due(set) return call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, limit) end
+
+local function promote()
+  local jobs = due(key.scheduled)
+  local times = scores(key.scheduled, jobs)
+  local crashes, priority = of_each(key.crashes, jobs), of_each(key.priority, jobs)
+  for n, id in ipairs(jobs) do give_back(id, rank(times[n], priority[n]), crashes[n]) end
+  drop('ZREM', { key.scheduled }, jobs)
+  return #jobs
 end
 
-local promoted = due(scheduled)
-for _, id in ipairs(promoted) do
-  redis.call('RPUSH', redis.call('HEXISTS', crashes, id) == 1 and suspect or ready, id)
-end
-if #promoted > 0 then redis.call('ZREM', scheduled, unpack(promoted)) end
-
-local reclaimed, buried = 0, 0
-local outage = now - before > longest_gap
-for _, id in ipairs(due(leased)) do
-  if outage then
-    redis.call('ZADD', leased, now + grace, id)
-  else
-    redis.call('ZREM', leased, id)
-    redis.call('HDEL', tokens, id)
-    if redis.call('HINCRBY', crashes, id, 1) >= budget then
-      buried = buried + 1
-      redis.call('HSET', errors, id, crashed)
-      redis.call('ZADD', dead, now, id)
+local function reclaim()
+  local jobs, buried = due(key.leased), 0
+  local tokens = of_each(key.tokens, jobs)
+  for n, id in ipairs(jobs) do
+    if gap > outage then
+      call('ZADD', key.leased, now + grace, id)
     else
-      reclaimed = reclaimed + 1
-      redis.call('RPUSH', suspect, id)
+      call('ZREM', key.leased, id)
+      call('HDEL', key.tokens, id)
+      if crash(id, tokens[n] or '/0/0 0', true) then buried = buried + 1 end
     end
   end
+  return gap > outage and 0 or #jobs - buried, buried
 end
 
-local expired = due(ended)
-if #expired > 0 then
-  redis.call('HDEL', results, unpack(expired))
-  redis.call('ZREM', ended, unpack(expired))
+local function expire()
+  local gone = {}
+  for _, ended in ipairs(due(key.expiry)) do
+    if #gone == limit then break end
+    local ids = call('ZRANGEBYSCORE', key.done, ended, ended, 'LIMIT', 0, limit - #gone)
+    for _, id in ipairs(ids) do gone[#gone + 1] = id end
+    if #ids == 0 then call('ZREM', key.expiry, ended) end
+  end
+  forget_done(gone)
+  return #gone
 end
-if #promoted + reclaimed > 0 then redis.call('PUBLISH', wake, '') end
-return { #promoted, reclaimed, buried, #expired, redis.call('LLEN', suspect) }
+
+local promoted = promote()
+local reclaimed, buried = reclaim()
+conclude()
+local pruned = expire()
+prune_keys(limit)
+drop('ZREM', { key.watched }, call('ZRANGEBYSCORE', key.watched, '-inf', now - 3600e6, 'LIMIT', 0, limit))
+return { promoted, reclaimed, buried, pruned, call('ZCARD', key.suspect) }

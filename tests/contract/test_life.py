@@ -1,104 +1,21 @@
-"""The contract of `distq/storage.py`, run on every storage."""
+"""The contract of `distq/storage.py`: a job's life from enqueue to its end, the fence, crashes, results."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import threading
-import uuid
-from collections.abc import Callable, Iterator
 
 import pytest
 
 from distq.connect import connect
 from distq.errors import JobNotFound
-from distq.job import CRASH_BUDGET, JobState, Lease, NewJob, Outcome, OutcomeKind, new_ids
+from distq.ids import new_ids
+from distq.job import CRASH_BUDGET, JobState, Lease, Outcome, OutcomeKind
 from distq.messages import decode_error
 from distq.storage import Storage
+from tests.contract.steps import NEVER, QUEUE, add, expire, make, record, settle, state, take, tick_until
 from tests.helpers import eventually
-
-QUEUE = "mail"
-#: No gap between passes is an outage, but where a test says so.
-NEVER = 1e6
-
-
-@pytest.fixture(params=["memory", "postgres", "redis"])
-def url(request: pytest.FixtureRequest) -> str:
-    name = f"t{uuid.uuid4().hex[:12]}"
-    if request.param == "postgres":
-        return f"{request.getfixturevalue('postgres_url')}?schema={name}"
-    if request.param == "redis":
-        return f"{request.getfixturevalue('redis_url')}?prefix={name}"
-    return "memory://"
-
-
-@pytest.fixture
-def storage(url: str) -> Iterator[Storage]:
-    storage = connect(url)
-    storage.migrate()
-    storage.run(storage.tick(QUEUE, limit=1, grace=60, outage=NEVER))
-    yield storage
-    storage.close()
-
-
-@pytest.fixture
-def wakeup() -> Iterator[tuple[int, int]]:
-    reader, writer = os.pipe()
-    yield reader, writer
-    os.close(reader)
-    os.close(writer)
-
-
-def make(
-    count: int = 1, *, queue: str = QUEUE, delay: float = 0.0, payload: bytes = b"{}\n{}"
-) -> list[NewJob]:
-    return [NewJob(job_id, queue, "app.task", payload, delay) for job_id in new_ids(queue, count)]
-
-
-def add(storage: Storage, count: int = 1, **options: object) -> list[str]:
-    jobs = make(count, **options)  # pyright: ignore[reportArgumentType]
-    storage.run(storage.enqueue(jobs))
-    return [job.id for job in jobs]
-
-
-def take(
-    storage: Storage, limit: int = 100, *, worker: str = "w1", ttl: float = 60, alone: bool = False
-) -> list[Lease]:
-    return storage.run(storage.lease(QUEUE, worker=worker, limit=limit, ttl=ttl, alone=alone))
-
-
-def settle(
-    storage: Storage,
-    leases: list[Lease],
-    kind: OutcomeKind,
-    *,
-    body: bytes = b"",
-    delay: float = 0,
-    keep: float = 60,
-) -> set[str]:
-    outcomes = [Outcome(lease.id, lease.token, kind, body, delay) for lease in leases]
-    return storage.run(storage.settle(outcomes, keep=keep))
-
-
-def state(storage: Storage, job_id: str) -> JobState:
-    record = storage.run(storage.get(job_id))
-    assert record is not None
-    return record.state
-
-
-def tick_until(storage: Storage, done: Callable[[], bool]) -> None:
-    def step() -> bool:
-        storage.run(storage.tick(QUEUE, limit=100, grace=60, outage=NEVER))
-        return done()
-
-    eventually(step)
-
-
-def expire(storage: Storage, leases: list[Lease]) -> None:
-    """Let leases end now, and wait until the storage has taken them away."""
-    storage.run(storage.extend(leases, ttl=0.001))
-    tick_until(storage, lambda: all(state(storage, lease.id) is not JobState.LEASED for lease in leases))
-
 
 # -- enqueue -------------------------------------------------------------------------------------
 
@@ -209,9 +126,7 @@ def test_a_stale_settle_changes_nothing(storage: Storage, kind: OutcomeKind) -> 
     assert settle(storage, frozen, kind, body=b'"stale"') == set()
     assert state(storage, job_id) is JobState.LEASED
     assert settle(storage, [current], OutcomeKind.DONE, body=b'"fresh"') == {job_id}
-    record = storage.run(storage.get(job_id))
-    assert record is not None
-    assert record.body == b'"fresh"'
+    assert record(storage, job_id).body == b'"fresh"'
 
 
 def test_a_stale_extend_changes_nothing(storage: Storage) -> None:
@@ -219,8 +134,8 @@ def test_a_stale_extend_changes_nothing(storage: Storage) -> None:
     frozen = take(storage)
     expire(storage, frozen)
     current = take(storage, worker="w2", alone=True)
-    assert storage.run(storage.extend(frozen, ttl=0.001)) == set()
-    assert storage.run(storage.extend(current, ttl=60)) == {job_id}
+    assert storage.run(storage.extend(frozen, ttl=0.001)).ours == set()
+    assert storage.run(storage.extend(current, ttl=60)).ours == {job_id}
 
 
 def test_only_what_is_ours_is_settled_in_a_mixed_batch(storage: Storage) -> None:
@@ -246,7 +161,7 @@ def test_of_two_outcomes_of_one_lease_the_first_counts(
     (lease,) = take(storage)
     outcomes = [Outcome(job_id, lease.token, kind, b'{"e":1}') for kind in (first, second)]
     assert storage.run(storage.settle(outcomes, keep=60)) == {job_id}
-    ends = {OutcomeKind.DONE: JobState.DONE, OutcomeKind.DEAD: JobState.DEAD}
+    ends = {kind: JobState(kind) for kind in (OutcomeKind.DONE, OutcomeKind.DEAD, OutcomeKind.CANCELLED)}
     assert state(storage, job_id) is ends.get(first, JobState.READY)
     assert [lease.id for lease in take(storage)] == ([] if first in ends else [job_id])
 
@@ -263,6 +178,7 @@ def test_one_settle_may_carry_every_kind(storage: Storage) -> None:
     assert states == {
         OutcomeKind.DONE: JobState.DONE,
         OutcomeKind.DEAD: JobState.DEAD,
+        OutcomeKind.CANCELLED: JobState.CANCELLED,
         OutcomeKind.RETRY: JobState.READY,
         OutcomeKind.SNOOZE: JobState.READY,
         OutcomeKind.RELEASE: JobState.READY,
@@ -285,9 +201,8 @@ def test_batches_of_any_size_are_settled(storage: Storage, count: int) -> None:
 def test_retry_costs_a_try_and_keeps_the_error(storage: Storage) -> None:
     (job_id,) = add(storage)
     settle(storage, take(storage), OutcomeKind.RETRY, body=b'{"type":"E"}')
-    record = storage.run(storage.get(job_id))
-    assert record is not None
-    assert (record.state, record.tries, record.body) == (JobState.READY, 1, b'{"type":"E"}')
+    found = record(storage, job_id)
+    assert (found.state, found.tries, found.body) == (JobState.READY, 1, b'{"type":"E"}')
     assert take(storage)[0].tries == 1
 
 
@@ -364,9 +279,8 @@ def test_a_tick_promotes_no_more_than_its_limit(storage: Storage) -> None:
 def test_an_expired_lease_is_reclaimed_and_charged(storage: Storage) -> None:
     (job_id,) = add(storage)
     expire(storage, take(storage))
-    record = storage.run(storage.get(job_id))
-    assert record is not None
-    assert (record.state, record.tries, record.crashes) == (JobState.READY, 0, 1)
+    found = record(storage, job_id)
+    assert (found.state, found.tries, found.crashes) == (JobState.READY, 0, 1)
 
 
 def test_an_extended_lease_is_not_reclaimed(storage: Storage) -> None:
@@ -393,10 +307,9 @@ def test_the_crash_budget_ends_in_dead_with_the_reason(storage: Storage) -> None
     (job_id,) = add(storage)
     for _ in range(CRASH_BUDGET):
         expire(storage, take(storage, alone=True))
-    record = storage.run(storage.get(job_id))
-    assert record is not None
-    assert (record.state, record.crashes, record.tries) == (JobState.DEAD, CRASH_BUDGET, 0)
-    assert decode_error(record.body).type == "CrashBudgetSpent"
+    found = record(storage, job_id)
+    assert (found.state, found.crashes, found.tries) == (JobState.DEAD, CRASH_BUDGET, 0)
+    assert decode_error(found.body).type == "CrashBudgetSpent"
     assert take(storage, alone=True) == []
 
 
@@ -426,9 +339,8 @@ def test_forfeit_leaves_what_its_worker_keeps(storage: Storage) -> None:
     leases = take(storage, worker="w1")
     assert storage.run(storage.forfeit(QUEUE, worker="w1", begun=(), kept={known})) == 1
     assert settle(storage, leases, OutcomeKind.DONE, body=b"1") == {known}
-    record = storage.run(storage.get(unknown))
-    assert record is not None
-    assert (record.state, record.crashes) == (JobState.READY, 0)
+    found = record(storage, unknown)
+    assert (found.state, found.crashes) == (JobState.READY, 0)
 
 
 def test_a_forfeited_lease_is_fenced_off(storage: Storage) -> None:
@@ -444,9 +356,8 @@ def test_after_an_outage_leases_get_a_grace_and_no_charge(storage: Storage) -> N
     storage.run(storage.extend(leases, ttl=0.001))
     add(storage, delay=0.001)
     eventually(lambda: storage.run(storage.tick(QUEUE, limit=10, grace=60, outage=0.001)).promoted == 1)
-    record = storage.run(storage.get(job_id))
-    assert record is not None
-    assert (record.state, record.crashes) == (JobState.LEASED, 0)
+    found = record(storage, job_id)
+    assert (found.state, found.crashes) == (JobState.LEASED, 0)
     assert settle(storage, leases, OutcomeKind.DONE, body=b"1") == {job_id}
 
 
@@ -456,9 +367,8 @@ def test_after_an_outage_leases_get_a_grace_and_no_charge(storage: Storage) -> N
 def test_a_result_is_kept(storage: Storage) -> None:
     (job_id,) = add(storage)
     settle(storage, take(storage), OutcomeKind.DONE, body=b'{"a":1}')
-    record = storage.run(storage.get(job_id))
-    assert record is not None
-    assert (record.task, record.state, record.body) == ("app.task", JobState.DONE, b'{"a":1}')
+    found = record(storage, job_id)
+    assert (found.task, found.state, found.body) == ("app.task", JobState.DONE, b'{"a":1}')
 
 
 def test_a_result_expires_and_is_pruned(storage: Storage) -> None:
@@ -479,9 +389,8 @@ def test_a_dead_job_is_kept_with_its_error(storage: Storage) -> None:
     (job_id,) = add(storage)
     settle(storage, take(storage), OutcomeKind.DEAD, body=b'{"type":"E"}', keep=0.001)
     storage.run(storage.tick(QUEUE, limit=100, grace=60, outage=NEVER))
-    record = storage.run(storage.get(job_id))
-    assert record is not None
-    assert (record.state, record.body) == (JobState.DEAD, b'{"type":"E"}')
+    found = record(storage, job_id)
+    assert (found.state, found.body) == (JobState.DEAD, b'{"type":"E"}')
 
 
 def test_an_unknown_job_is_none_and_a_foreign_id_is_refused(storage: Storage) -> None:
@@ -506,34 +415,7 @@ def test_counts_tell_each_state(storage: Storage) -> None:
     }
 
 
-# -- wake-ups ------------------------------------------------------------------------------------------
-
-
-def waiting(storage: Storage, reader: int) -> threading.Thread:
-    thread = threading.Thread(target=lambda: storage.wait([QUEUE], timeout=60, wakeup=reader), daemon=True)
-    thread.start()
-    return thread
-
-
-def ended(thread: threading.Thread) -> bool:
-    thread.join(0.05)
-    return not thread.is_alive()
-
-
-def test_a_waiting_worker_is_woken_by_an_enqueue(storage: Storage, wakeup: tuple[int, int]) -> None:
-    thread = waiting(storage, wakeup[0])
-    eventually(lambda: add(storage) and take(storage) and ended(thread))
-
-
-def test_a_waiting_worker_is_woken_by_its_own_process(storage: Storage, wakeup: tuple[int, int]) -> None:
-    thread = waiting(storage, wakeup[0])
-    os.write(wakeup[1], b"!")
-    thread.join(5)
-    assert not thread.is_alive()
-
-
-def test_a_wait_ends_by_itself(storage: Storage, wakeup: tuple[int, int]) -> None:
-    storage.wait([QUEUE], timeout=0.01, wakeup=wakeup[0])
+# -- the storage itself --------------------------------------------------------------------------------
 
 
 def test_a_job_of_another_queue_is_not_leased_here(storage: Storage) -> None:

@@ -1,0 +1,44 @@
+"""Names of queues and of jobs: what they look like, and how a new job gets its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+
+from distq.errors import ConfigurationError, JobNotFound
+
+QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_JOB_ID = re.compile(rf"({QUEUE_NAME.pattern}):([0-9a-f]{{32}})")
+
+
+def check_queue(name: str) -> str:
+    """Return the name; raise ConfigurationError where it cannot name a queue."""
+    if not isinstance(name, str) or not QUEUE_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"{name!r} cannot name a queue: 1 to 64 letters, digits, '_', '.' and '-' are allowed"
+        )
+    return name
+
+
+def new_ids(queue: str, count: int) -> list[str]:
+    """New job ids: the queue, which finds the job on Redis, and a UUIDv7 (RFC 9562) in hex.
+
+    The ids of one call ascend. The client makes them, so that an enqueue whose answer was lost can
+    be repeated safely.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    tail = int.from_bytes(os.urandom(9), "big")
+    head = (milliseconds << 16 | 0x7000) << 64
+    return [
+        f"{queue}:{head | (n >> 62 & 0xFFF) << 64 | 1 << 63 | n & 0x3FFFFFFFFFFFFFFF:032x}"
+        for n in range(tail, tail + count)
+    ]
+
+
+def split_id(job_id: str) -> tuple[str, str]:
+    """The queue and the UUID of a job id; raises JobNotFound where it is not one of ours."""
+    match = _JOB_ID.fullmatch(job_id)
+    if match is None:
+        raise JobNotFound(job_id)
+    return match[1], match[2]

@@ -1,0 +1,98 @@
+"""What a task is declared with, and what one enqueue may change. Seconds throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal
+
+from distq import retry
+from distq.errors import ConfigurationError
+from distq.ids import check_queue
+from distq.job import HIGHEST_PRIORITY, Conflict, Hold, Unique
+from distq.messages import encode_headers
+
+Errors = type[BaseException] | tuple[type[BaseException], ...]
+
+LONGEST_KEY = 512
+"""Bytes of a key at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """All options by name; `app.task` and `task.options` say which may be given where."""
+
+    queue: str = "default"
+    retries: int = 3
+    backoff: retry.Backoff = "exponential"
+    jitter: float | None = None
+    max_delay: float | None = None
+    retry_on: Errors = BaseException
+    give_up_on: Errors = ()
+    priority: int = 0
+    delay: float = 0.0
+    run_at: datetime | None = None
+    key: str = ""
+    unique: Literal["active", "waiting"] | float = "active"
+    remember: float = 0.0
+    on_conflict: Literal["return", "replace", "error"] = "return"
+
+    def __post_init__(self) -> None:
+        check_queue(self.queue)
+        _check("retries", self.retries, "a whole number, 0 or more", _whole(0))
+        _check("priority", self.priority, "a whole number from 0 to 9", _whole(0, HIGHEST_PRIORITY))
+        _check("delay", self.delay, "seconds, from 0 to a year", _seconds)
+        _check("remember", self.remember, "seconds, from 0 to a year", _seconds)
+        aware = self.run_at is None or (isinstance(self.run_at, datetime) and self.run_at.tzinfo is not None)
+        _check("run_at", self.run_at, "a datetime with a time zone", lambda _: aware)
+        _check("on_conflict", self.on_conflict, "'return', 'replace' or 'error'", lambda v: v in {*Conflict})
+        known = self.unique in (Hold.ACTIVE, Hold.WAITING) or _seconds(self.unique)
+        _check("unique", self.unique, "'active', 'waiting' or seconds", lambda _: known)
+        _check("key", self.key, f"a text of up to {LONGEST_KEY} bytes", _key)
+        for name in ("retry_on", "give_up_on"):
+            _check(name, getattr(self, name), "an exception type or a tuple of them", _errors)
+        retry.parse(self.backoff, jitter=self.jitter, max_delay=self.max_delay)
+
+    @property
+    def claim(self) -> Unique | None:
+        """The key as the storage takes it."""
+        if not self.key:
+            return None
+        conflict = Conflict(self.on_conflict)
+        if isinstance(self.unique, int | float):
+            return Unique(self.key, Hold.WINDOW, float(self.unique), conflict)
+        return Unique(self.key, Hold(self.unique), self.remember, conflict)
+
+    def headers(self, declared: Options) -> bytes:
+        """What a call with these options must tell the worker, which knows only the declared ones."""
+        return encode_headers({"retries": self.retries} if self.retries != declared.retries else {})
+
+
+NAMES = frozenset(field.name for field in fields(Options))
+
+
+def _check(name: str, value: Any, wanted: str, fits: Callable[[Any], bool]) -> None:
+    if not fits(value):
+        raise ConfigurationError(f"{name}={value!r}: use {wanted}")
+
+
+def _whole(least: int, most: float = float("inf")) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _seconds(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 <= value <= retry.FARTHEST
+
+
+def _key(value: Any) -> bool:
+    try:
+        return "\0" not in value and len(value.encode()) <= LONGEST_KEY
+    except (TypeError, AttributeError, UnicodeEncodeError):
+        return False
+
+
+def _errors(value: Any) -> bool:
+    types = value if isinstance(value, tuple) else (value,)
+    return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in types)

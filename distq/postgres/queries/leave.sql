@@ -1,0 +1,2 @@
+-- Forget a worker process that has ended.
+DELETE FROM distq.worker WHERE name = %(name)s RETURNING name

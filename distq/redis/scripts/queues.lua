@@ -1,0 +1,3 @@
+-- The names of queues that were ever used.
+-- KEYS  queues (set)
+return call('SMEMBERS', key.queues)

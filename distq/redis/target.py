@@ -1,0 +1,95 @@
+"""Where the keys are: the server's URL, the prefix, and which versions of the keys this code knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+
+import redis
+from redis.exceptions import ConnectionError, RedisError, TimeoutError
+
+from distq.errors import ConfigurationError, SchemaError, StorageError, StorageUnavailable
+
+CODE_VERSION = 2
+"""The version of the keys that this code is written for."""
+
+OLDEST_CODE = 2
+"""The oldest `CODE_VERSION` that can work with the keys as this code leaves them."""
+
+DEFAULT_PREFIX = "distq"
+
+LOST = (ConnectionError, TimeoutError)
+"""redis-py's errors that mean that the answer will not come."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to connect, which prefix, and how to name it in messages without its secrets."""
+
+    url: str
+    prefix: str
+
+    @property
+    def where(self) -> str:
+        parts = urlsplit(self.url)
+        host = f"{parts.hostname or 'localhost'}:{parts.port or 6379}" if parts.scheme != "unix" else ""
+        return f"{parts.scheme}://{host}{parts.path}"
+
+    def key(self, name: str) -> str:
+        """A key that is no queue's."""
+        return f"{self.prefix}:{name}"
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raise redis-py's errors as distq's."""
+        try:
+            yield
+        except LOST as error:
+            raise StorageUnavailable(self.where, error) from error
+        except RedisError as error:
+            if "WRONGTYPE" in str(error):
+                raise SchemaError(
+                    f"keys {self.prefix}:* are not of version {CODE_VERSION}: run `distq migrate` ({error})"
+                ) from error
+            raise StorageError(f"storage {self.where} refused: {error}") from error
+
+    def check(self, version: Sequence[Any], *, migrating: bool = False) -> int:
+        """The version of the keys; `version` is what META holds, and 0 is that nothing says it.
+
+        Raises SchemaError where this code is too old for them, or they are for this code.
+        """
+        found, oldest = (int(value or 0) for value in version)
+        if oldest > CODE_VERSION:
+            raise SchemaError(
+                f"keys {self.prefix}:* are at version {found}, which needs code of version {oldest} or newer;"
+                f" this distq is {CODE_VERSION}: upgrade distq"
+            )
+        if 0 < found < CODE_VERSION and not migrating:
+            raise SchemaError(
+                f"keys {self.prefix}:* are at version {found}, this distq needs {CODE_VERSION}:"
+                " run `distq migrate`"
+            )
+        return found
+
+
+def parse(url: str) -> Target:
+    """The target of a URL. Raises ConfigurationError."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    prefix = options.pop("prefix", DEFAULT_PREFIX)
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", prefix):
+        raise ConfigurationError(
+            f"?prefix={prefix!r} cannot be a prefix: letters, digits, '_', '.', ':', '-'"
+        )
+    plain = f"{parts.scheme}://{parts.netloc}{parts.path}" + (
+        f"?{urlencode(options, quote_via=quote)}" if options else ""
+    )
+    try:
+        redis.ConnectionPool.from_url(plain)
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(f"not a Redis URL: {error}") from error
+    return Target(plain, prefix)
