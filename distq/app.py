@@ -20,9 +20,10 @@ from distq.errors import (
 )
 from distq.ids import split_id
 from distq.job import JobRecord, JobState, NewJob
-from distq.messages import Progress, decode_error, decode_progress
+from distq.messages import Progress, RemoteError, decode_error, decode_progress, encode_error
 from distq.options import NAMES, Options
 from distq.retry import Backoff
+from distq.storage import Op
 from distq.task import AsyncTask, BaseTask, P, R, Task, name_of
 
 _T = TypeVar("_T")
@@ -158,6 +159,27 @@ class Job(Generic[_T]):
     async def astate(self) -> JobState:
         """`state` for coroutines."""
         return self._known(await self._app.storage.arun(self._app.storage.get(self.id))).state
+
+    def cancel(self, reason: str = "") -> JobState:
+        """Cancel the job. Returns CANCELLED where it was waiting, and LEASED where it runs: then it is asked.
+
+        An async task is cancelled at its next await, a sync one may look at `current_job().should_stop()`;
+        either way it is not run again. Of a job that has ended nothing is changed, and its state returned.
+
+        Raises:
+            JobNotFound: there is no such job, or its record has expired.
+        """
+        answer = self._app.storage.run(self._cancellation(reason))
+        return answer.get(self.id) or self.state
+
+    async def acancel(self, reason: str = "") -> JobState:
+        """`cancel` for coroutines."""
+        answer = await self._app.storage.arun(self._cancellation(reason))
+        return answer.get(self.id) or await self.astate()
+
+    def _cancellation(self, reason: str) -> Op[dict[str, JobState]]:
+        error = RemoteError("Cancelled", reason or "somebody cancelled it")
+        return self._app.storage.cancel([self.id], reason=encode_error(error))
 
     @property
     def progress(self) -> Progress | None:

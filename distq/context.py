@@ -15,11 +15,14 @@ from distq.messages import Progress, encode_progress, headers_of
 class CurrentJob:
     """A job, seen from the inside."""
 
-    __slots__ = ("_lease", "_note")
+    __slots__ = ("_lease", "_note", "heeded", "stopping")
 
     def __init__(self, lease: Lease, note: Callable[[str, bytes], None]) -> None:
         """`note` takes progress to the storage, in its own time."""
         self._lease, self._note = lease, note
+        self.stopping = False
+        self.heeded = False
+        """Whether the task has been told that it should stop."""
 
     @property
     def id(self) -> str:
@@ -50,6 +53,17 @@ class CurrentJob:
         if not 0 <= fraction <= 1 or math.isnan(fraction):
             raise ValueError(f"progress({fraction!r}): use a number from 0 to 1")
         self._note(self.id, encode_progress(Progress(float(fraction), message)))
+
+    def should_stop(self) -> bool:
+        """Whether somebody has cancelled the job. A long sync task should look now and then, and return;
+        the job is then cancelled, whatever it returns.
+        """
+        self.heeded = self.heeded or self.stopping
+        return self.stopping
+
+    def stop(self) -> None:
+        """Called by the worker when the job is cancelled; from any thread."""
+        self.stopping = True
 
 
 _current: ContextVar[CurrentJob] = ContextVar("distq_current_job")

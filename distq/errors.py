@@ -13,6 +13,7 @@
         * JobFailed             it is dead; carries the remote error
         * JobCancelled          it was cancelled
     * ResultTimeout             no result within the time given
+    * JobTimeout                raised in a task that runs for longer than its timeout
 """
 
 from __future__ import annotations
@@ -106,3 +107,10 @@ class ResultTimeout(DistqError):
         super().__init__(f"job {job_id} has not ended within {timeout:g} s")
         self.job_id = job_id
         self.timeout = timeout
+
+
+class JobTimeout(DistqError, TimeoutError):
+    """The job runs for longer than its timeout; raised in the task itself, which may clean up."""
+
+    def __init__(self, message: str = "the job ran for longer than its timeout") -> None:
+        super().__init__(message)

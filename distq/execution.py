@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from pydantic_core import PydanticSerializationError
 
 from distq import context, retry, telemetry
 from distq.app import DistQ
-from distq.context import CurrentJob
 from distq.control import Cancel, Control, Retry, Snooze
-from distq.errors import DistqError, InvalidArguments
+from distq.errors import DistqError, InvalidArguments, JobTimeout
 from distq.job import Lease, Outcome, OutcomeKind
 from distq.messages import encode_error, encode_value, headers_of, remote_error
+from distq.options import NO_LIMITS, Limits
+from distq.running import Run
 from distq.task import AsyncTask, BaseTask
 
 UNKNOWN_TASK_DELAY = 5.0
@@ -38,34 +40,54 @@ def is_async(app: DistQ, task: str) -> bool:
     return isinstance(app.tasks.get(task), AsyncTask)
 
 
-def run(app: DistQ, lease: Lease, job: CurrentJob) -> Outcome:
+def limits(app: DistQ, lease: Lease) -> Limits:
+    """How long a job may run."""
+    task = app.tasks.get(lease.task)
+    return task.declared.limits(headers_of(lease.payload)) if task else NO_LIMITS
+
+
+def run(app: DistQ, attempt: Run) -> Outcome:
     """Run a sync job here; never raises."""
+    lease = attempt.lease
     task = app.tasks.get(lease.task)
     if task is None:
         return _unknown(lease)
-    token = context.enter(job)
+    token = context.enter(attempt.job)
     try:
+        attempt.start()
         args, kwargs = task.signature.decode(lease.payload)
-        return _returned(task, lease, task.function(*args, **kwargs))
+        try:
+            value = task.function(*args, **kwargs)
+        finally:
+            attempt.finish()
+        return _returned(task, attempt, value)
     # Whatever user code raises, SystemExit too, is the job's failure and not the worker's end.
     except BaseException as error:  # noqa: BLE001
-        return _raised(task, lease, error)
+        attempt.finish()
+        return _raised(task, attempt, error)
     finally:
         context.leave(token)
 
 
-async def arun(app: DistQ, lease: Lease, job: CurrentJob) -> Outcome:
+async def arun(app: DistQ, attempt: Run) -> Outcome:
     """Run an async job on this event loop, in an asyncio task of its own; never raises."""
+    lease = attempt.lease
     task = app.find_task(lease.task)
-    context.enter(job)
+    context.enter(attempt.job)
     try:
         args, kwargs = task.signature.decode(lease.payload)
-        return _returned(task, lease, await task.function(*args, **kwargs))
+        value = await task.function(*args, **kwargs)
+        attempt.finish()
+        return _returned(task, attempt, value)
     except BaseException as error:  # noqa: BLE001
-        return _raised(task, lease, error)
+        attempt.finish()
+        return _raised(task, attempt, error)
 
 
-def _returned(task: BaseTask[..., Any], lease: Lease, value: Any) -> Outcome:
+def _returned(task: BaseTask[..., Any], attempt: Run, value: Any) -> Outcome:
+    lease = attempt.lease
+    if attempt.job.heeded:
+        return _controlled(task, lease, Cancel("it stopped when it was asked to"))
     if isinstance(value, Control):
         return _controlled(task, lease, value)
     body = encode_value(value)
@@ -74,8 +96,15 @@ def _returned(task: BaseTask[..., Any], lease: Lease, value: Any) -> Outcome:
     return Outcome(lease.id, lease.token, OutcomeKind.DONE, body)
 
 
-def _raised(task: BaseTask[..., Any], lease: Lease, error: BaseException) -> Outcome:
-    return _controlled(task, lease, error) if isinstance(error, Control) else _failed(task, lease, error)
+def _raised(task: BaseTask[..., Any], attempt: Run, error: BaseException) -> Outcome:
+    lease = attempt.lease
+    if isinstance(error, Control):
+        return _controlled(task, lease, error)
+    if isinstance(error, asyncio.CancelledError) and attempt.job.stopping:
+        return _controlled(task, lease, Cancel("it stopped when it was asked to"))
+    if isinstance(error, asyncio.CancelledError) and attempt.timed_out:
+        error = JobTimeout().with_traceback(error.__traceback__)
+    return failed(task, lease, error)
 
 
 def _controlled(task: BaseTask[..., Any], lease: Lease, control: Control) -> Outcome:
@@ -86,7 +115,7 @@ def _controlled(task: BaseTask[..., Any], lease: Lease, control: Control) -> Out
         case Snooze(delay=delay):
             return Outcome(lease.id, lease.token, OutcomeKind.SNOOZE, body, retry.bounded(delay))
         case _:
-            return _failed(task, lease, control)
+            return failed(task, lease, control)
 
 
 def _unknown(lease: Lease) -> Outcome:
@@ -103,7 +132,14 @@ def dead(lease: Lease | Outcome, error: BaseException) -> Outcome:
     return Outcome(lease.id, lease.token, OutcomeKind.DEAD, encode_error(remote))
 
 
-def _failed(task: BaseTask[..., Any], lease: Lease, error: BaseException) -> Outcome:
+def overran(app: DistQ, lease: Lease) -> Outcome:
+    """The outcome of a job that went on after it was interrupted."""
+    error = JobTimeout("the job went on after its timeout; its process is ended")
+    return failed(app.find_task(lease.task), lease, error)
+
+
+def failed(task: BaseTask[..., Any], lease: Lease, error: BaseException) -> Outcome:
+    """The outcome of a failed attempt: another try, or dead."""
     tries = lease.tries + 1
     allowed = headers_of(lease.payload).get("retries", task.declared.retries)
     if not _worth_another_try(task, error) or tries > allowed:

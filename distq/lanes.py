@@ -15,7 +15,10 @@ from typing import NamedTuple
 from distq import execution
 from distq.app import DistQ
 from distq.context import CurrentJob
+from distq.holdings import Holdings
 from distq.job import Lease, Outcome, OutcomeKind
+from distq.options import NO_LIMITS
+from distq.running import Run, Running, TaskRun, ThreadRun
 from distq.slots import Slots
 
 
@@ -24,19 +27,29 @@ class Context(NamedTuple):
 
     app: DistQ
     slots: Slots
-    note: Callable[[str, bytes], None]
-    """Called with the progress of a job, by its id."""
+    running: Running
+    holdings: Holdings
     done: Callable[[Outcome, float], None]
     """Called with each outcome and the seconds that the job ran."""
-    fresh_until: Callable[[], float]
-    """Until when, on the monotonic clock, the leases held are surely ours."""
 
-    def stale(self, lease: Lease, now: float) -> bool:
-        """Whether the lease may be lost, as after a freeze; then it is given back instead of run."""
-        if now <= self.fresh_until():
+    def unfit(self, lease: Lease, now: float) -> bool:
+        """Whether the lease may be lost, as after a freeze, or the job is unwanted; then it is given back."""
+        if now <= self.holdings.fresh_until and lease.id not in self.running.unwanted:
             return False
         self.done(Outcome(lease.id, lease.token, OutcomeKind.RELEASE), 0.0)
         return True
+
+    def begin(self, attempt: Run) -> int:
+        """Note that an attempt begins; returns its slot."""
+        place = self.slots.begin(attempt.lease.id)
+        self.running.begin(attempt)
+        return place
+
+    def end(self, attempt: Run, place: int, outcome: Outcome, seconds: float) -> None:
+        """Note that it has ended."""
+        self.running.end(attempt)
+        self.slots.end(place)
+        self.done(outcome, seconds)
 
 
 class ThreadLane:
@@ -68,16 +81,17 @@ class ThreadLane:
 
     def serve(self) -> None:
         """Run jobs in the calling thread until `stop`."""
-        get, clock = self._inbox.get, time.monotonic
-        app, slots, note, done, _ = self._context
+        context, get, clock = self._context, self._inbox.get, time.monotonic
         while (lease := get()) is not None:
             started = clock()
-            if self._context.stale(lease, started):
+            if context.unfit(lease, started):
                 continue
-            place = slots.begin(lease.id)
-            outcome = execution.run(app, lease, CurrentJob(lease, note))
-            slots.end(place)
-            done(outcome, clock() - started)
+            limits = execution.limits(context.app, lease)
+            kind = Run if limits is NO_LIMITS else ThreadRun
+            attempt = kind(lease, CurrentJob(lease, context.holdings.note), limits)
+            place = context.begin(attempt)
+            outcome = execution.run(context.app, attempt)
+            context.end(attempt, place, outcome, clock() - started)
 
     def stop(self, threads: int) -> None:
         """Let that many `serve` calls return when the inbox is empty."""
@@ -133,14 +147,14 @@ class LoopLane:
             task.add_done_callback(self._ended)
 
     async def _run(self, lease: Lease) -> None:
-        app, slots, note, done, _ = self._context
-        started = time.monotonic()
-        if self._context.stale(lease, started):
+        context, started = self._context, time.monotonic()
+        if context.unfit(lease, started):
             return
-        place = slots.begin(lease.id)
-        outcome = await execution.arun(app, lease, CurrentJob(lease, note))
-        slots.end(place)
-        done(outcome, time.monotonic() - started)
+        limits = execution.limits(context.app, lease)
+        attempt = TaskRun(lease, CurrentJob(lease, context.holdings.note), limits)
+        place = context.begin(attempt)
+        outcome = await execution.arun(context.app, attempt)
+        context.end(attempt, place, outcome, time.monotonic() - started)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

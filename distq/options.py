@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from distq import retry
 from distq.errors import ConfigurationError
@@ -19,6 +19,23 @@ LONGEST_KEY = 512
 """Bytes of a key at most."""
 
 
+HARD_AFTER = 5.0
+"""Seconds after its timeout that a job is stopped the hard way, unless it says otherwise."""
+
+_PER_CALL = ("retries", "timeout", "hard_timeout")
+"""Options of a task's that one call may change: they travel in its headers."""
+
+
+class Limits(NamedTuple):
+    """How many seconds a job may run: until it is interrupted, and until its process is ended."""
+
+    soft: float | None = None
+    hard: float | None = None
+
+
+NO_LIMITS = Limits()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """All options by name; `app.task` and `task.options` say which may be given where."""
@@ -30,6 +47,8 @@ class Options:
     max_delay: float | None = None
     retry_on: Errors = BaseException
     give_up_on: Errors = ()
+    timeout: float | None = None
+    hard_timeout: float | None = None
     priority: int = 0
     delay: float = 0.0
     run_at: datetime | None = None
@@ -43,6 +62,9 @@ class Options:
         _check("retries", self.retries, "a whole number, 0 or more", _whole(0))
         _check("priority", self.priority, "a whole number from 0 to 9", _whole(0, HIGHEST_PRIORITY))
         _check("delay", self.delay, "seconds, from 0 to a year", _seconds)
+        for name in ("timeout", "hard_timeout"):
+            value = getattr(self, name)
+            _check(name, value, "seconds above 0", lambda v: v is None or (_seconds(v) and v > 0))
         _check("remember", self.remember, "seconds, from 0 to a year", _seconds)
         aware = self.run_at is None or (isinstance(self.run_at, datetime) and self.run_at.tzinfo is not None)
         _check("run_at", self.run_at, "a datetime with a time zone", lambda _: aware)
@@ -66,7 +88,17 @@ class Options:
 
     def headers(self, declared: Options) -> bytes:
         """What a call with these options must tell the worker, which knows only the declared ones."""
-        return encode_headers({"retries": self.retries} if self.retries != declared.retries else {})
+        return encode_headers(
+            {name: value for name in _PER_CALL if (value := getattr(self, name)) != getattr(declared, name)}
+        )
+
+    def limits(self, headers: Mapping[str, Any]) -> Limits:
+        """How long a call with these headers may run."""
+        soft = headers.get("timeout", self.timeout)
+        hard = headers.get("hard_timeout", self.hard_timeout)
+        if soft is None and hard is None:
+            return NO_LIMITS
+        return Limits(soft, soft + HARD_AFTER if soft is not None and hard is None else hard)
 
 
 NAMES = frozenset(field.name for field in fields(Options))

@@ -22,7 +22,7 @@ from distq.maintenance import maintenance
 from distq.polling import readable
 from distq.process import Birth, slot_count
 from distq.slots import Slots
-from distq.worker import FAREWELL, Settings
+from distq.worker import FAREWELL, RECYCLED, Settings
 
 HEALTHY = 5.0
 """A process that lived this many seconds is replaced at once; one that did not, after a pause."""
@@ -139,16 +139,20 @@ class Pool:
 
     def _bury(self, place: _Place, status: int) -> None:
         assert place.slots is not None
-        if status or not self._stopping:
+        recycled = status == RECYCLED
+        if recycled:
+            telemetry.emit("info", "worker {name} ended to be replaced", name=place.name)
+        elif status or not self._stopping:
             telemetry.emit(
                 "error", "worker {name} ended with status {status}", name=place.name, status=status
             )
         until = time.monotonic() + self._settings.ttl
-        self._forfeits.append(_Forfeit(place.name, place.slots.begun(), until))
+        self._forfeits.append(_Forfeit(place.name, set() if recycled else place.slots.begun(), until))
         place.slots.close()
         lived = time.monotonic() - place.started_at
-        place.pause = 0.1 if lived > HEALTHY else min(place.pause * 2, LONGEST_PAUSE)
-        place.start_at = time.monotonic() + (0 if lived > HEALTHY else place.pause)
+        healthy = recycled or lived > HEALTHY
+        place.pause = 0.1 if healthy else min(place.pause * 2, LONGEST_PAUSE)
+        place.start_at = time.monotonic() + (0 if healthy else place.pause)
         place.process = None
 
     def _tell_forfeits(self) -> None:

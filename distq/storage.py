@@ -64,7 +64,8 @@ class Listener(Protocol):
     def wait(self, *, timeout: float, wakeup: int) -> Heard:
         """Return what was heard, or nothing after `timeout` seconds or when `wakeup` is readable.
 
-        It may return early. Where hints cannot be had it just waits, and tries again the next time.
+        It may return early, and on a new connection says that all may have happened, for what was said before
+        is not heard. Where hints cannot be had it just waits, and tries again the next time.
         """
         ...
 

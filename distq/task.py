@@ -56,6 +56,8 @@ class BaseTask(Generic[P, R]):
         run_at: datetime | None = None,
         priority: int | None = None,
         retries: int | None = None,
+        timeout: float | None = None,
+        hard_timeout: float | None = None,
         key: str | None = None,
         unique: Literal["active", "waiting"] | float | None = None,
         remember: float | None = None,
@@ -67,6 +69,9 @@ class BaseTask(Generic[P, R]):
         Args:
             delay: seconds until the job is ready, counted by the storage from when it receives the job.
             run_at: the moment when it is ready, by the storage's clock; a datetime with a time zone.
+            timeout: seconds after which the job is interrupted: an async one is cancelled, in a sync one
+                JobTimeout is raised at the next step of Python.
+            hard_timeout: seconds after which its worker process is ended; 5 more than `timeout` by default.
             key: one job of a queue has it at a time; None for no key.
             unique: how long the key is taken: until the job has ended ("active"), until it is first leased
                 ("waiting"), or so many seconds from now.

@@ -13,18 +13,20 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from traceback import format_exc
 
 from distq import execution, telemetry
 from distq.app import DistQ
 from distq.errors import StorageError
+from distq.holdings import Holdings
 from distq.job import Lease, Outcome
 from distq.lanes import Context, LoopLane, ThreadLane
 from distq.maintenance import Maintenance
 from distq.outbox import Outbox
 from distq.polling import readable
+from distq.running import Run, Running
 from distq.slots import Slots
 
 HORIZON = 0.05
@@ -36,9 +38,6 @@ LARGEST_BATCH = 500
 PATIENCE = 1.0
 """Seconds after which a leased job that has not begun is given back."""
 
-PROGRESS_PAUSE = 0.5
-"""Seconds between two reports of progress."""
-
 POLL = 1.0
 """Seconds between looks at the storage when no hint comes, at most."""
 
@@ -47,6 +46,9 @@ PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 FAREWELL = 5.0
 """Seconds beyond the grace time for telling the storage what was given back."""
+
+RECYCLED = 75
+"""The exit status of a process that ends by itself so that its supervisor replaces it."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -66,10 +68,9 @@ class Worker:
 
     def __init__(self, app: DistQ, name: str, settings: Settings, slots: Slots) -> None:
         self._app, self._storage, self._name, self._settings = app, app.storage, name, settings
-        self._progress: dict[str, bytes] = {}
-        context = Context(
-            app, slots, self._progress.__setitem__, self._done, lambda: self._extended_at + settings.ttl
-        )
+        self._holdings = Holdings(app.storage, name, settings.ttl)
+        self._running = Running()
+        context = Context(app, slots, self._running, self._holdings, self._done)
         kinds = [execution.is_async(app, task) for task in app.tasks]
         self._loop = LoopLane(context, settings.concurrency) if any(kinds) else None
         self._lane = ThreadLane(context)
@@ -78,10 +79,9 @@ class Worker:
         self._maintenance = Maintenance(app.storage, settings.queues, settings.ttl)
         self._listener = app.storage.listener(queues=settings.queues, worker=name)
         self._queues = deque(settings.queues)
-        self._held: dict[tuple[str, str], Lease] = {}
         self._alone = False
-        self._doubtful: set[str] = set()
-        self._fed_at = self._extended_at = time.monotonic()
+        self._doomed: set[str] = set()
+        self._fed_at = time.monotonic()
         self._beat = min(POLL, settings.ttl / 4)
         self._failures = 0
         self._parked = False
@@ -131,6 +131,8 @@ class Worker:
             )
             _quit(1)
         self._listener.close()
+        if self._doomed:
+            _quit(RECYCLED)
         if self._overdue():
             _quit(0)
         self._lane.stop(self._threads)
@@ -139,10 +141,11 @@ class Worker:
 
     def _step(self) -> None:
         # Renew first: what cannot be settled must not cost the others their leases.
-        self._renew()
+        self._running.cancel(self._holdings.renew(urgent=bool(self._outbox)))
+        self._doom(self._running.overdue())
         self._settle()
         self._recall_idle()
-        self._disown()
+        self._holdings.disown()
         if self._stopping:
             self._give_back()
         else:
@@ -157,7 +160,7 @@ class Worker:
 
     def _over(self) -> bool:
         """Nothing is left to do, or no time."""
-        settled = self._stopping and not self._held and not self._outbox
+        settled = self._stopping and not self._holdings and not self._outbox
         return settled or time.monotonic() > self._stopping_at + self._settings.grace + FAREWELL
 
     def _overdue(self) -> bool:
@@ -173,13 +176,27 @@ class Worker:
             os.write(self._waker, b"\0")
 
     def _settle(self) -> None:
-        for outcome in self._outbox.settle():
-            self._held.pop((outcome.id, outcome.token), None)
+        outcomes = self._outbox.settle()
+        self._holdings.drop(outcomes)
+        if self._running.unwanted:
+            self._running.unwanted.difference_update(outcome.id for outcome in outcomes)
+
+    def _doom(self, overdue: Sequence[Run]) -> None:
+        """Settle jobs that nothing can stop, and end the process, for it has their threads.
+
+        Its other jobs may finish within the grace time, and are given back then.
+        """
+        for attempt in overdue:
+            if attempt.lease.id not in self._doomed:
+                self._doomed.add(attempt.lease.id)
+                self._outbox.add(execution.overran(self._app, attempt.lease), 0.0)
+        if self._doomed and not self._stopping:
+            self._stopping_at = time.monotonic()
 
     def _give_back(self) -> None:
         self._outbox.release(self._recall())
         if self._overdue():
-            self._outbox.release(self._held.values())
+            self._outbox.release(self._holdings)
         self._settle()
 
     # -- lease -------------------------------------------------------------------------------------
@@ -196,35 +213,22 @@ class Worker:
 
     def _room(self) -> int:
         """How many jobs to lease now: none where it would be a sliver of what is held in advance."""
-        if self._held and (self._alone or self._maintenance.draining):
+        if self._holdings and (self._alone or self._maintenance.draining):
             return 0
         slots, mean = self._settings.concurrency, self._outbox.mean
         ahead = min(int(slots * HORIZON / mean), LARGEST_BATCH) if mean < HORIZON else 0
-        room = slots + ahead - len(self._held)
+        room = slots + ahead - len(self._holdings)
         return room if room > ahead // 2 else 0
 
     def _lease_from(self, queue: str, limit: int) -> int:
-        began, idle = time.monotonic(), not self._held
-        self._doubtful.add(queue)
-        leases = self._storage.run(
-            self._storage.lease(queue, worker=self._name, limit=limit, ttl=self._settings.ttl, alone=idle)
-        )
-        self._doubtful.discard(queue)
+        idle = not self._holdings
+        leases = self._holdings.lease(queue, limit)
         if idle:
-            self._extended_at = began
             self._alone = any(lease.crashes for lease in leases)
             self._maintenance.drained()
         if leases:
-            self._held.update(((lease.id, lease.token), lease) for lease in leases)
             self._feed(leases)
         return len(leases)
-
-    def _disown(self) -> None:
-        """Give back what a lease may have given whose answer never came."""
-        for queue in list(self._doubtful):
-            kept = {job_id for job_id, _ in self._held}
-            self._storage.run(self._storage.forfeit(queue, worker=self._name, begun=(), kept=kept))
-            self._doubtful.discard(queue)
 
     def _feed(self, leases: Sequence[Lease]) -> None:
         self._fed_at = time.monotonic()
@@ -236,28 +240,6 @@ class Worker:
     def _recall(self) -> list[Lease]:
         return self._lane.recall() + (self._loop.recall() if self._loop else [])
 
-    def _renew(self) -> None:
-        now = time.monotonic()
-        if not self._held or now - self._extended_at <= self._pause_between_extends():
-            return
-        held, progress = list(self._held.values()), dict(self._take_progress())
-        op = self._storage.extend(held, ttl=self._settings.ttl, progress=progress)
-        answer = self._storage.run(op)
-        self._extended_at = now
-        for lease in held:
-            if lease.id not in answer.ours:
-                telemetry.emit("warn", "job {id}: lease lost while it ran", id=lease.id)
-
-    def _pause_between_extends(self) -> float:
-        """Progress goes out sooner, and before the job that made it is settled."""
-        if not self._progress:
-            return self._settings.ttl / 3
-        return 0.0 if self._outbox else PROGRESS_PAUSE
-
-    def _take_progress(self) -> Iterator[tuple[str, bytes]]:
-        while self._progress:
-            yield self._progress.popitem()
-
     def _recall_idle(self) -> None:
         """Give back what has not begun for too long."""
         if time.monotonic() - self._fed_at > PATIENCE and (recalled := self._recall()):
@@ -268,13 +250,16 @@ class Worker:
     # -- wait --------------------------------------------------------------------------------------
 
     def _park(self) -> None:
-        """Wait for a hint from the storage, an outcome, a signal, or the next pass."""
+        """Wait for a hint from the storage, an outcome, a signal, a time limit, or the next pass."""
         self._parked = True
-        if not self._outbox:
-            if self._stopping or not self._room():
-                readable([self._wakeup], self._beat / 10 if self._stopping else self._beat)
-            else:
-                self._listener.wait(timeout=self._beat, wakeup=self._wakeup)
+        beat = self._beat / 10 if self._stopping else self._beat
+        until = min(time.monotonic() + beat, self._running.next_limit)
+        while not self._outbox and (left := until - time.monotonic()) > 0:
+            heard = self._listener.wait(timeout=left, wakeup=self._wakeup)
+            self._holdings.asked = self._holdings.asked or heard.cancel
+            # That jobs became ready is of no use to who has no room for them.
+            if self._stopping or not heard.ready or heard.cancel or self._room():
+                break
         self._parked = False
 
     def _listen(self) -> None:

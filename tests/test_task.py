@@ -31,6 +31,8 @@ from distq.context import CurrentJob
 from distq.execution import arun, is_async, run
 from distq.job import Lease, OutcomeKind
 from distq.messages import NO_HEADERS, encode_payload
+from distq.options import NO_LIMITS
+from distq.running import Run
 from distq.signature import Signature
 
 
@@ -39,17 +41,15 @@ def app() -> DistQ:
     return DistQ("memory://")
 
 
-def inside(lease: Lease) -> CurrentJob:
-    return CurrentJob(lease, lambda job_id, progress: None)
+def attempt(lease: Lease) -> Run:
+    return Run(lease, CurrentJob(lease, lambda job_id, progress: None), NO_LIMITS)
 
 
 def work(app: DistQ, queue: str = "default") -> int:
     """Run what is ready here and now; returns how many jobs ran."""
     leases = app.storage.run(app.storage.lease(queue, worker="w", limit=100, ttl=60, alone=True))
     outcomes = [
-        asyncio.run(arun(app, lease, inside(lease)))
-        if is_async(app, lease.task)
-        else run(app, lease, inside(lease))
+        asyncio.run(arun(app, attempt(lease))) if is_async(app, lease.task) else run(app, attempt(lease))
         for lease in leases
     ]
     app.storage.run(app.storage.settle(outcomes, keep=60))
@@ -337,7 +337,7 @@ def test_a_retry_waits_by_the_back_off(app: DistQ) -> None:
 
     fail.enqueue()
     (lease,) = app.storage.run(app.storage.lease("default", worker="w", limit=1, ttl=60, alone=True))
-    outcomes = [run(app, lease._replace(tries=tries), inside(lease)) for tries in range(3)]
+    outcomes = [run(app, attempt(lease._replace(tries=tries))) for tries in range(3)]
     assert [(outcome.kind, outcome.delay) for outcome in outcomes] == [
         (OutcomeKind.RETRY, 5),
         (OutcomeKind.RETRY, 7),

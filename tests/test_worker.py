@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from distq import DistQ, JobCancelled, JobFailed, JobState
+from distq import DistQ, JobCancelled, JobFailed, JobState, Task
 from distq.ids import new_ids
 from distq.job import NewJob
 from distq.messages import Progress
@@ -142,6 +142,70 @@ def test_a_task_says_what_becomes_of_its_job(world: World) -> None:
         cancelled.result(timeout=20)
     assert [world.record(job.id)[1] for job in (retried, snoozed)] == [1, 0]
     assert world.noted("snooze 1") == 4
+
+
+# -- cancelling and time-outs ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", [worker_app.polite, worker_app.anap])
+def test_a_running_job_is_cancelled(world: World, task: Task[[str], object]) -> None:
+    pool = world.start("--processes", "1", "--concurrency", "2")
+    job, other = task.enqueue("a"), last.enqueue(0.5, "other")
+    eventually(lambda: world.noted("begin a"))
+    assert job.cancel("changed my mind") is JobState.LEASED
+    with pytest.raises(JobCancelled):
+        job.result(timeout=20)
+    assert world.noted("begin a") == world.noted("end a") == 1
+    assert other.result(timeout=20) == "other"
+    assert job.cancel() is JobState.CANCELLED
+    assert end(pool) == 0
+
+
+def test_a_job_that_a_busy_worker_holds_is_cancelled_before_it_begins(world: World) -> None:
+    jobs = worker_app.polite.enqueue_many([("a",), ("b",)])
+    world.start("--processes", "1")
+    eventually(lambda: world.noted("begin a"))
+    jobs[1].cancel()
+    jobs[0].cancel()
+    eventually(lambda: all(job.state is JobState.CANCELLED for job in jobs))
+    assert world.noted("begin b") == 0
+
+
+@pytest.mark.parametrize("task", [worker_app.nap, worker_app.anap])
+def test_a_timeout_interrupts_and_counts_as_a_failure(world: World, task: Task[[str], object]) -> None:
+    job = task.options(timeout=0.3).enqueue("a")
+    pool = world.start("--processes", "1")
+    with pytest.raises(JobFailed, match="longer than its timeout") as caught:
+        job.result(timeout=20)
+    assert caught.value.type == "JobTimeout"
+    assert world.noted("begin a") == world.noted("end a") == 2
+    assert len({line.split()[-1] for line in world.lines()}) == 1
+    assert world.record(job.id) == (JobState.DEAD, 1, 0)
+    assert end(pool) == 0
+
+
+def test_a_hard_timeout_ends_the_process_and_spares_its_neighbours(world: World) -> None:
+    pool = world.start("--processes", "1", "--concurrency", "3", "--grace", "3")
+    job = worker_app.stuck.options(timeout=0.2, hard_timeout=0.8, retries=0).enqueue("a")
+    short, long = last.enqueue(2.5, "short"), worker_app.nap.options(retries=0).enqueue("long")
+    with pytest.raises(JobFailed, match="went on after its timeout"):
+        job.result(timeout=20)
+    assert world.record(job.id) == (JobState.DEAD, 0, 0)
+    assert short.result(timeout=20) == "short"
+    eventually(lambda: world.noted("begin long") == 2)
+    assert world.record(long.id) == (JobState.LEASED, 0, 0)
+    long.cancel()
+    assert pool.poll() is None
+
+
+def test_a_hard_timeout_leaves_another_try(world: World) -> None:
+    job = worker_app.stuck.options(hard_timeout=0.3).enqueue("a")
+    world.start("--processes", "1")
+    with pytest.raises(JobFailed):
+        job.result(timeout=20)
+    assert world.noted("begin a") == 2
+    assert len({line.split()[-1] for line in world.lines()}) == 2
+    assert world.record(job.id) == (JobState.DEAD, 1, 0)
 
 
 def test_a_delayed_job_waits_in_the_storage(world: World) -> None:

@@ -167,3 +167,39 @@ async def steer(how: str) -> int | Retry | Snooze | Cancel:
 
 def worn_out() -> bool:
     return Path(os.environ["DISTQ_TEST_NOTES"]).read_text().count("snooze") > 3
+
+
+@app.task(name="polite")
+def polite(label: str) -> str:
+    """Works until it is asked to stop."""
+    note(f"begin {label}")
+    while not current_job().should_stop():
+        time.sleep(0.01)
+    note(f"end {label}")
+    return label
+
+
+@app.task(name="anap", retries=1, backoff=0)
+async def anap(label: str) -> None:
+    note(f"begin {label}")
+    try:
+        await asyncio.sleep(60)
+    finally:
+        note(f"end {label}")
+
+
+@app.task(name="nap", retries=1, backoff=0)
+def nap(label: str) -> None:
+    note(f"begin {label}")
+    try:
+        for _ in range(6000):
+            time.sleep(0.01)
+    finally:
+        note(f"end {label}")
+
+
+@app.task(name="stuck", retries=1, backoff=0)
+def stuck(label: str) -> None:
+    """Nothing can interrupt it."""
+    note(f"begin {label}")
+    time.sleep(60)

@@ -23,6 +23,7 @@ class PostgresListener:
         self._queues, self._cancel, self._ended = frozenset(queues), f"!{worker}", frozenset(ended)
         wanted = {target.schema: bool(queues or worker), target.ended_channel: bool(ended)}
         self._channels = [channel for channel, is_wanted in wanted.items() if is_wanted]
+        self._anything = Heard(bool(queues), bool(worker))
         self._connection: psycopg.Connection | None = None
 
     def wait(self, *, timeout: float, wakeup: int) -> Heard:
@@ -40,6 +41,7 @@ class PostgresListener:
         try:
             if self._connection is None:
                 self._connection = self._connect()
+                return self._anything
             return self._understand(self._connection.notifies(timeout=0))
         except psycopg.Error:
             self.close()

@@ -34,12 +34,12 @@ class RedisListener:
     def wait(self, *, timeout: float, wakeup: int) -> Heard:
         """Return what was heard; nothing after `timeout` seconds, or when `wakeup` is readable.
 
-        A new connection makes it return nothing at once: what was said before it was there is not heard.
+        A new connection makes it say at once that all may have happened: what was said before is not heard.
         Where there is none the wait lasts until the timeout, and the next one tries again.
         """
         deadline = time.monotonic() + timeout
         if self._subscription is None and self._subscribe():
-            return Heard()
+            return Heard(bool(self._wake), bool(self._cancel))
         while not (heard := self._messages()) and (remaining := deadline - time.monotonic()) > 0:
             if wakeup in readable([wakeup, *self._descriptors()], remaining):
                 return self._messages()

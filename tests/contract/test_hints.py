@@ -133,7 +133,5 @@ def test_a_wait_is_ended_by_its_own_process(storage: Storage, wakeup: tuple[int,
     listener.close()
 
 
-def test_a_wait_ends_by_itself(storage: Storage, wakeup: tuple[int, int]) -> None:
-    listener = storage.listener(queues=[QUEUE], worker="w1")
-    assert not listener.wait(timeout=0.01, wakeup=wakeup[0])
-    listener.close()
+def test_a_wait_ends_by_itself(listen: Any, wakeup: tuple[int, int]) -> None:
+    assert silent(listen(queues=[QUEUE], worker="w1"), wakeup[0])

@@ -1,0 +1,142 @@
+"""The jobs that run in a worker process, and the ways to stop one."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import threading
+import time
+from collections.abc import Iterable
+
+from distq.context import CurrentJob
+from distq.errors import JobTimeout
+from distq.job import Lease
+from distq.options import Limits
+
+NEVER = float("inf")
+
+
+class Run:
+    """One attempt under way, from the moment it is made. This one can only be asked to stop."""
+
+    def __init__(self, lease: Lease, job: CurrentJob, limits: Limits) -> None:
+        self.lease, self.job = lease, job
+        now = time.monotonic()
+        self.soft_at = NEVER if limits.soft is None else now + limits.soft
+        self.hard_at = NEVER if limits.hard is None else now + limits.hard
+        self.timed_out = False
+
+    def cancel(self) -> None:
+        """Ask the job to stop; from any thread."""
+        self.job.stop()
+
+    def time_out(self) -> None:
+        """Interrupt the job, for it has run too long; from any thread. Once."""
+        self.timed_out = True
+
+    def start(self) -> None:
+        """From here on an interruption is caught."""
+
+    def finish(self) -> None:
+        """The function has ended, in whatever way: interrupt it no more. Twice is safe."""
+
+
+class ThreadRun(Run):
+    """An attempt in the thread that makes it: the time-out is raised there as an exception."""
+
+    def __init__(self, lease: Lease, job: CurrentJob, limits: Limits) -> None:
+        super().__init__(lease, job, limits)
+        self._thread = threading.get_ident()
+        self._lock = threading.Lock()
+        self._catching = False
+
+    def start(self) -> None:
+        self._catching = True
+
+    def time_out(self) -> None:
+        with self._lock:
+            if self._catching:
+                self.timed_out = True
+                _raise_in(self._thread, JobTimeout)
+
+    def finish(self) -> None:
+        with self._lock:
+            self._catching = False
+            if self.timed_out:
+                _raise_in(self._thread, None)
+
+
+class TaskRun(Run):
+    """An attempt in the asyncio task that makes it: it is cancelled at its next await."""
+
+    def __init__(self, lease: Lease, job: CurrentJob, limits: Limits) -> None:
+        super().__init__(lease, job, limits)
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._ended = False
+
+    def cancel(self) -> None:
+        super().cancel()
+        self._loop.call_soon_threadsafe(self._interrupt)
+
+    def time_out(self) -> None:
+        super().time_out()
+        self._loop.call_soon_threadsafe(self._interrupt)
+
+    def _interrupt(self) -> None:
+        if self._task and not self._ended:
+            self._task.cancel()
+
+    def finish(self) -> None:
+        self._ended = True
+
+
+class Running:
+    """All attempts under way in a process. The lanes begin and end them, the I/O thread stops them."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, Run] = {}
+        self._limited: dict[str, Run] = {}
+        self.unwanted: set[str] = set()
+        """Jobs that are to be cancelled and have not begun, as far as anybody knew."""
+
+    def begin(self, run: Run) -> None:
+        self._runs[run.lease.id] = run
+        if run.hard_at < NEVER or run.soft_at < NEVER:
+            self._limited[run.lease.id] = run
+
+    def end(self, run: Run) -> None:
+        del self._runs[run.lease.id]
+        self._limited.pop(run.lease.id, None)
+
+    def cancel(self, ids: Iterable[str]) -> None:
+        """Ask jobs to stop. Asking twice is asking once."""
+        for job_id in ids:
+            self.unwanted.add(job_id)
+            run = self._runs.get(job_id)
+            if run and not run.job.stopping:
+                run.cancel()
+
+    def overdue(self) -> list[Run]:
+        """Time out whom it is time for, and return those whose hard limit is over."""
+        now = time.monotonic()
+        limited = list(self._limited.values())
+        for run in limited:
+            if now >= run.soft_at and not run.timed_out:
+                run.time_out()
+        return [run for run in limited if now >= run.hard_at]
+
+    @property
+    def next_limit(self) -> float:
+        """When `overdue` is to be called next, on the monotonic clock."""
+        limited = list(self._limited.values())
+        return min(
+            (run.hard_at if run.timed_out else min(run.soft_at, run.hard_at) for run in limited),
+            default=NEVER,
+        )
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Let a thread raise an error at its next step of Python, or take back what was to be raised."""
+    what = ctypes.py_object(error) if error else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
