@@ -8,6 +8,7 @@ in `celery/worker/` and `celery/backends/` of version 5.7.
 from __future__ import annotations
 
 import os
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar, Literal
@@ -85,8 +86,9 @@ class CeleryAdapter(Adapter):
 
         return app
 
+    @abstractmethod
     def _servers(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """The settings that name the broker and the backend."""
 
     def setup(self) -> None:
         with self._connection() as connection:

@@ -6,7 +6,6 @@ import asyncio
 import ctypes
 import threading
 import time
-from collections.abc import Iterable
 
 from distq.context import CurrentJob
 from distq.errors import JobTimeout
@@ -95,32 +94,34 @@ class Running:
     """All attempts under way in a process. The lanes begin and end them, the I/O thread stops them."""
 
     def __init__(self) -> None:
-        self._runs: dict[str, Run] = {}
-        self._limited: dict[str, Run] = {}
+        # Not by the job's id: a lease that was lost may come back while its attempt still runs.
+        self._runs: dict[Run, None] = {}
+        self._limited: dict[Run, None] = {}
         self.unwanted: set[str] = set()
         """Jobs that are to be cancelled and have not begun, as far as anybody knew."""
 
     def begin(self, run: Run) -> None:
-        self._runs[run.lease.id] = run
+        self._runs[run] = None
         if run.hard_at < NEVER or run.soft_at < NEVER:
-            self._limited[run.lease.id] = run
+            self._limited[run] = None
 
     def end(self, run: Run) -> None:
-        del self._runs[run.lease.id]
-        self._limited.pop(run.lease.id, None)
+        del self._runs[run]
+        self._limited.pop(run, None)
 
-    def cancel(self, ids: Iterable[str]) -> None:
+    def cancel(self, ids: set[str]) -> None:
         """Ask jobs to stop. Asking twice is asking once."""
-        for job_id in ids:
-            self.unwanted.add(job_id)
-            run = self._runs.get(job_id)
-            if run and not run.job.stopping:
+        if not ids:
+            return
+        self.unwanted |= ids
+        for run in list(self._runs):
+            if run.lease.id in ids and not run.job.stopping:
                 run.cancel()
 
     def overdue(self) -> list[Run]:
         """Time out whom it is time for, and return those whose hard limit is over."""
         now = time.monotonic()
-        limited = list(self._limited.values())
+        limited = list(self._limited)
         for run in limited:
             if now >= run.soft_at and not run.timed_out:
                 run.time_out()
@@ -129,7 +130,7 @@ class Running:
     @property
     def next_limit(self) -> float:
         """When `overdue` is to be called next, on the monotonic clock."""
-        limited = list(self._limited.values())
+        limited = list(self._limited)
         return min(
             (run.hard_at if run.timed_out else min(run.soft_at, run.hard_at) for run in limited),
             default=NEVER,

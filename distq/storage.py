@@ -166,7 +166,7 @@ class Storage(Protocol):
         ...
 
     def find(self, filter: Filter, *, after: str = "", limit: int) -> Op[Page]:
-        """A page of up to `limit` jobs in the order of leasing, or of their end, the oldest first.
+        """A page of up to `limit` jobs in the order of leasing, of when they are due, or of their end.
 
         A page may be short, even empty, and yet have a next one: the search is bounded too.
         """

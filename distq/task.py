@@ -89,7 +89,7 @@ class BaseTask(Generic[P, R]):
         clone.__dict__.update(self.__dict__)
         clone.chosen = replace(self.chosen, **{k: v for k, v in given.items() if v is not None})
         clone.headers = clone.chosen.headers(self.declared)
-        clone.connection = connection or self.connection
+        clone.connection = self.connection if connection is None else connection
         return clone
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:

@@ -15,7 +15,8 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from psycopg.types.string import TextBinaryLoader
 
-from distq.errors import ConfigurationError, JobExists, SchemaError, StorageError
+from distq import DistQ, Job
+from distq.errors import ConfigurationError, JobExists, JobNotFound, SchemaError, StorageError
 from distq.ids import new_ids
 from distq.job import Conflict, Enqueued, Filter, Hold, JobState, Lease, Outcome, OutcomeKind
 from distq.postgres import administration
@@ -118,6 +119,34 @@ def test_the_hint_comes_with_the_commit(
 class _Shouting(TextBinaryLoader):
     def load(self, data: Any) -> Any:
         return super().load(data).upper()
+
+
+def test_a_task_is_enqueued_in_the_callers_transaction(
+    storage: PostgresStorage, connection: psycopg.Connection[Any], postgres_url: str
+) -> None:
+    app = DistQ(postgres_url)
+    app.storage = storage
+
+    @app.task(queue=QUEUE)
+    def send() -> None: ...
+
+    undone = send.options(connection=connection).enqueue()
+    connection.rollback()
+    done = send.options(connection=connection, key="k").enqueue()
+    assert take(storage) == []
+    connection.commit()
+
+    async def enqueue() -> Job[None]:
+        async with await psycopg.AsyncConnection.connect(postgres_url) as own:
+            with pytest.raises(ConfigurationError, match="AsyncConnection is needed"):
+                await send.options(connection=connection).aenqueue()
+            return await send.options(connection=own).aenqueue()
+
+    assert [lease.id for lease in take(storage)] == [done.id]
+    also_done = asyncio.run(enqueue())
+    assert [lease.id for lease in take(storage)] == [also_done.id]
+    with pytest.raises(JobNotFound):
+        undone.result(timeout=0)
 
 
 @pytest.mark.parametrize("autocommit", [True, False])

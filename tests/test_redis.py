@@ -332,6 +332,9 @@ def full() -> Iterator[tuple[RedisStorage, Any]]:
 
 def test_with_full_memory_jobs_still_end_and_nothing_is_half_done(full: tuple[RedisStorage, Any]) -> None:
     storage, client = full
+    (expiring,) = add(storage)
+    settle(storage, take(storage), OutcomeKind.DONE, keep=0.001)
+    eventually(lambda: storage.run(storage.get(expiring)) is None)
     add(storage, 12)
     storage.run(storage.enqueue([keyed("a"), keyed("b", seconds=60)]))
     storage.run(storage.watch(add(storage, 1, delay=0.001)))
@@ -348,7 +351,8 @@ def test_with_full_memory_jobs_still_end_and_nothing_is_half_done(full: tuple[Re
         for lease, kind in zip(leases, [*OutcomeKind, *OutcomeKind], strict=False)
     ]
     assert len(storage.run(storage.settle(outcomes, keep=60))) == 10
-    assert tick(storage).promoted == 1
+    passed = tick(storage)
+    assert (passed.promoted, passed.pruned) == (1, 1)
     more = take(storage, 100, worker="dead")
     assert storage.run(storage.forfeit(QUEUE, worker="dead", begun=[more[0].id])) == len(more)
     waiting = [lease.id for lease in more[1:3]]
@@ -358,6 +362,13 @@ def test_with_full_memory_jobs_still_end_and_nothing_is_half_done(full: tuple[Re
     assert sum(counts.values()) == 15 - 2
     client.config_set("maxmemory", 0)
     assert len(add(storage)) == 1
+
+
+def test_an_evicted_job_is_no_ghost(storage: RedisStorage, client: Any, prefix: str) -> None:
+    ids = add(storage, 3)
+    client.hdel(f"{prefix}:{{{QUEUE}}}:jobs", ids[1])
+    assert [lease.id for lease in take(storage, worker="w")] == [ids[0], ids[2]]
+    assert storage.run(storage.forfeit(QUEUE, worker="w", begun=())) == 2
 
 
 def test_an_evicted_job_frees_its_key(storage: RedisStorage, client: Any, prefix: str) -> None:

@@ -8,16 +8,11 @@ from typing import Any
 
 import psycopg
 import pytest
-import redis
 
 from distq import StorageUnavailable
 from distq.ids import new_ids
-from distq.job import JobState, NewJob, Outcome, OutcomeKind
+from distq.job import NewJob, Outcome, OutcomeKind
 from distq.postgres.storage import PostgresStorage
-from distq.redis.storage import RedisStorage
-from scenarios.guard import Guard
-from scenarios.servers.disk import find_disk
-from scenarios.servers.redis import RedisServer
 
 QUEUE = "mail"
 ROWS = 50_000
@@ -106,52 +101,3 @@ def test_a_schema_may_have_a_reserved_word_for_its_name(postgres_url: str) -> No
         assert cycle(storage, 9) == 1
         storage.close()
         connection.execute('DROP SCHEMA "user" CASCADE')
-
-
-# -- Redis ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def full_redis() -> Iterator[tuple[RedisStorage, redis.Redis]]:
-    """A private Redis whose memory a test may fill."""
-    guard = Guard(find_disk())
-    server = RedisServer(guard, "memory")
-    server.start()
-    storage = RedisStorage(server.url)
-    with redis.Redis.from_url(server.url) as client:
-        yield storage, client
-    storage.close()
-    guard.close()
-
-
-def test_redis_without_memory_still_ends_and_prunes_jobs(
-    full_redis: tuple[RedisStorage, redis.Redis],
-) -> None:
-    storage, client = full_redis
-    added = jobs(4)
-    storage.run(storage.enqueue(added))
-    leases = storage.run(storage.lease(QUEUE, worker="w", limit=4, ttl=60, alone=False))
-    done = [Outcome(leases[0].id, leases[0].token, OutcomeKind.DONE, b"1")]
-    storage.run(storage.settle(done, keep=0.001))
-    client.config_set("maxmemory", 1)
-    assert storage.run(storage.extend(leases[1:], ttl=60)).ours == {lease.id for lease in leases[1:]}
-    rest = [
-        Outcome(lease.id, lease.token, kind, b'"r"')
-        for lease, kind in zip(
-            leases[1:], (OutcomeKind.DONE, OutcomeKind.RETRY, OutcomeKind.DEAD), strict=True
-        )
-    ]
-    assert len(storage.run(storage.settle(rest, keep=60))) == 3
-    assert tick(storage).pruned == 1
-    counts = {key: n for key, n in storage.run(storage.counts(QUEUE)).items() if n}
-    assert counts == {JobState.DONE: 1, JobState.READY: 1, JobState.DEAD: 1}
-
-
-def test_an_evicted_job_does_not_come_back_as_a_ghost(full_redis: tuple[RedisStorage, redis.Redis]) -> None:
-    storage, client = full_redis
-    added = jobs(3)
-    storage.run(storage.enqueue(added))
-    client.hdel(f"distq:{{{QUEUE}}}:jobs", added[1].id)
-    leases = storage.run(storage.lease(QUEUE, worker="w", limit=9, ttl=60, alone=False))
-    assert [lease.id for lease in leases] == [added[0].id, added[2].id]
-    assert storage.run(storage.forfeit(QUEUE, worker="w", begun=())) == 2

@@ -50,11 +50,12 @@ class Entry:
 
     @property
     def position(self) -> tuple[float, int]:
-        """The order of leasing, or of the end."""
+        """The order of leasing, of when they are due, or of the end."""
         record = self.record
         if record.ended_at is not None:
             return record.ended_at, self.arrival
-        return rank(record.ready_at or 0.0, record.priority), self.arrival
+        priority = 0 if record.state is JobState.SCHEDULED else record.priority
+        return rank(record.ready_at or 0.0, priority), self.arrival
 
     def change(self, **fields: object) -> None:
         self.record = self.record._replace(**fields)
@@ -194,7 +195,7 @@ class Queue:
         entry.token, entry.reason, entry.expires_at = "", None, now + keep
         entry.change(state=state, body=body, ended_at=now, ready_at=None, leased_until=None, cancelling=False)
         if entry.unique and entry.unique.hold is not Hold.WINDOW:
-            self._free(entry, now + entry.unique.seconds)
+            self._free(entry, now + entry.unique.seconds * (entry.unique.hold is Hold.ACTIVE))
         self.ended(entry.record.id)
 
     def _free(self, entry: Entry, until: float) -> None:

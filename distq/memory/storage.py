@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from distq.errors import ConfigurationError
@@ -30,8 +28,8 @@ from distq.job import (
     Tick,
     one_of_each_key,
 )
+from distq.memory.listener import MemoryListener
 from distq.memory.model import Entry, Queue
-from distq.polling import readable
 from distq.storage import Op, T
 
 TICK_GAP = 0.25
@@ -354,51 +352,6 @@ class MemoryStorage:
 
     def _held(self, job_id: str, token: str) -> Entry | None:
         return self._queue_of(job_id).held(job_id, token)
-
-
-class MemoryListener:
-    """Hears what happens in a MemoryStorage."""
-
-    def __init__(
-        self, lock: threading.RLock, queues: frozenset[str], worker: str, ended: frozenset[str]
-    ) -> None:
-        self.queues, self.worker, self.ended = queues, worker, ended
-        self._lock = lock
-        self._heard = Heard()
-        self._wakeup: int | None = None
-
-    def tell(self, heard: Heard) -> None:
-        """Note what happened; the storage's lock is held."""
-        before = self._heard
-        self._heard = Heard(
-            before.ready or heard.ready, before.cancel or heard.cancel, before.ended | heard.ended
-        )
-        if self._wakeup is not None:
-            os.write(self._wakeup, b"!")
-
-    def wait(self, *, timeout: float, wakeup: int) -> Heard:
-        with self._pipe() as reader:
-            if not self._heard:
-                readable([reader, wakeup], timeout)
-        with self._lock:
-            heard, self._heard = self._heard, Heard()
-        return heard
-
-    @contextmanager
-    def _pipe(self) -> Iterator[int]:
-        reader, writer = os.pipe()
-        with self._lock:
-            self._wakeup = writer
-        try:
-            yield reader
-        finally:
-            with self._lock:
-                self._wakeup = None
-            os.close(reader)
-            os.close(writer)
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 def _op(call: Callable[[], T]) -> Op[T]:

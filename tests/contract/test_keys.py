@@ -12,6 +12,7 @@ from distq.job import AGEING, Conflict, Enqueued, Hold, JobState, OutcomeKind, U
 from distq.messages import decode_error
 from distq.storage import Storage
 from tests.contract.steps import (
+    QUEUE,
     WHY,
     add,
     expire,
@@ -73,10 +74,12 @@ def test_a_job_may_name_the_moment(storage: Storage) -> None:
 
 def test_a_due_job_takes_its_place_by_the_time_it_was_due(storage: Storage) -> None:
     (due,) = add(storage, delay=0.02)
-    eventually(lambda: time.sleep(0.03) or True)
+    (waiting,) = add(storage)
+    moment = record(storage, due).ready_at or 0.0
+    eventually(lambda: storage.run(storage.schedules(QUEUE, [])).now > moment)
     (after,) = add(storage)
     tick(storage)
-    assert [lease.id for lease in take(storage)] == [due, after]
+    assert [lease.id for lease in take(storage)] == [waiting, due, after]
 
 
 # -- keys ------------------------------------------------------------------------------------------------
@@ -130,6 +133,13 @@ def test_a_key_may_be_held_only_while_the_job_waits(storage: Storage) -> None:
     assert enqueue(storage, second) == [Enqueued(second.id, True)]
     settle(storage, leases, OutcomeKind.DONE)
     assert enqueue(storage, third) == [Enqueued(second.id, False)]
+
+
+def test_a_key_that_is_held_while_the_job_waits_is_not_remembered(storage: Storage) -> None:
+    first, second = (keyed(hold=Hold.WAITING, seconds=60) for _ in range(2))
+    storage.run(storage.enqueue([first]))
+    storage.run(storage.cancel([first.id], reason=WHY))
+    assert enqueue(storage, second) == [Enqueued(second.id, True)]
 
 
 def test_a_key_may_be_held_for_a_window(storage: Storage) -> None:

@@ -62,7 +62,7 @@ def test_every_state_is_searched_in_its_order_page_by_page(storage: Storage, lim
     for lease in leases[:6]:
         kind = (OutcomeKind.DONE, OutcomeKind.DEAD, OutcomeKind.CANCELLED)[leases.index(lease) // 2]
         settle(storage, [lease], kind, body=WHY)
-    later = [add(storage, delay=delay)[0] for delay in (60, 30)]
+    later = [add(storage, delay=delay, priority=priority)[0] for delay, priority in ((60, 9), (30, 0))]
     (urgent,) = add(storage, priority=1)
     assert find(storage, JobState.DONE, limit=limit) == ids[0:2]
     assert find(storage, JobState.DEAD, limit=limit) == ids[2:4]

@@ -38,7 +38,7 @@ local function free_keys(ids, keyed)
   local names = {}
   for n, id in ipairs(ids) do
     local hold, seconds, name = unique(keyed[n] or '')
-    if hold and hold ~= 'window' then free(name, id, now + seconds) end
+    if hold and hold ~= 'window' then free(name, id, now + (hold == 'active' and seconds or 0)) end
     names[n] = name or ''
   end
   return names
