@@ -1,6 +1,6 @@
 """distq: a distributed task queue with one set of guarantees on PostgreSQL and on Redis."""
 
-from distq.app import DistQ, Job
+from distq.app import DistQ
 from distq.context import CurrentJob, current_job
 from distq.control import Cancel, Retry, Snooze
 from distq.errors import (
@@ -19,6 +19,7 @@ from distq.errors import (
     StorageUnavailable,
     UnknownTask,
 )
+from distq.handle import Job
 from distq.job import JobState
 from distq.task import AsyncTask, Task
 

@@ -211,8 +211,8 @@ class Storage(Protocol):
 
     # -- hints ---------------------------------------------------------------------------------------
 
-    def watch(self, ids: Sequence[str]) -> Op[None]:
-        """Let listeners hear when these jobs end."""
+    def watch(self, ids: Sequence[str]) -> Op[set[str]]:
+        """Let listeners hear when these jobs end. Returns the ids of those that are there and have not."""
         ...
 
     def listener(

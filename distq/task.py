@@ -21,7 +21,8 @@ from distq.signature import Signature
 if TYPE_CHECKING:
     from typing import Self
 
-    from distq.app import DistQ, Job
+    from distq.app import DistQ
+    from distq.handle import Job
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -514,7 +514,9 @@ def test_claims_watches_and_workers_do_not_pile_up(
     storage: PostgresStorage, connection: psycopg.Connection[Any], name: str
 ) -> None:
     storage.run(storage.enqueue([keyed("a"), keyed("b", seconds=3600), keyed("c", Hold.WINDOW, 0.001)]))
-    storage.run(storage.watch([job.id for job in make(2)]))
+    later = make(2, delay=3600)
+    storage.run(storage.enqueue(later))
+    assert storage.run(storage.watch([job.id for job in later]))
     settle(storage, take(storage), OutcomeKind.DONE, keep=0.001)
     connection.autocommit = True
     execute(connection, name, "UPDATE distq.watch SET since = now() - interval '61 minutes'")

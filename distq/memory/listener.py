@@ -15,10 +15,16 @@ class MemoryListener:
     """Hears what happens in a MemoryStorage."""
 
     def __init__(
-        self, lock: threading.RLock, queues: frozenset[str], worker: str, ended: frozenset[str]
+        self,
+        lock: threading.RLock,
+        all: set[MemoryListener],
+        queues: frozenset[str],
+        worker: str,
+        ended: frozenset[str],
     ) -> None:
+        """`all` has those that are open."""
         self.queues, self.worker, self.ended = queues, worker, ended
-        self._lock = lock
+        self._lock, self._all = lock, all
         self._heard = Heard()
         self._wakeup: int | None = None
 
@@ -43,6 +49,7 @@ class MemoryListener:
     def _pipe(self) -> Iterator[int]:
         reader, writer = os.pipe()
         with self._lock:
+            self._all.add(self)
             self._wakeup = writer
         try:
             yield reader
@@ -53,4 +60,6 @@ class MemoryListener:
             os.close(writer)
 
     def close(self) -> None:
-        """Nothing to close."""
+        """As the Protocol says."""
+        with self._lock:
+            self._all.discard(self)

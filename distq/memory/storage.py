@@ -289,13 +289,18 @@ class MemoryStorage:
 
     # -- hints -------------------------------------------------------------------------------------
 
-    def watch(self, ids: Sequence[str]) -> Op[None]:
-        return _op(lambda: self._watched.update(ids))
+    def watch(self, ids: Sequence[str]) -> Op[set[str]]:
+        def add() -> set[str]:
+            live = {entry.record.id for entry in self._known(ids) if not entry.record.state.ended}
+            self._watched |= live
+            return live
+
+        return _op(add)
 
     def listener(
         self, *, queues: Sequence[str] = (), worker: str = "", ended: Sequence[str] = ()
     ) -> MemoryListener:
-        listener = MemoryListener(self._lock, frozenset(queues), worker, frozenset(ended))
+        listener = MemoryListener(self._lock, self._listeners, frozenset(queues), worker, frozenset(ended))
         with self._lock:
             self._listeners.add(listener)
             if any(self._queue(queue).in_state(JobState.READY) for queue in queues):

@@ -127,8 +127,8 @@ class Administration(Operations):
 
     # -- hints ---------------------------------------------------------------------------------------
 
-    def watch(self, ids: Sequence[str]) -> Op[None]:
-        return self._op("watch", _nothing, **named(sorted(ids)))
+    def watch(self, ids: Sequence[str]) -> Op[set[str]]:
+        return self._op("watch", _ids, **named(ids))
 
 
 def _nothing(rows: Rows) -> None:

@@ -117,6 +117,7 @@ class AsyncExecutor:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._clients: dict[asyncio.AbstractEventLoop, redis.asyncio.Redis] = {}
+        self._checked = False
 
     async def run(self, request: Sequence[Call] | Chain, *, repeatable: bool) -> list[Any]:
         """Run calls in one round trip, or a chain in two. Raises as `Executor.run`."""
@@ -135,7 +136,9 @@ class AsyncExecutor:
             return answers + await self._run(request.then(answers))
         if not request:
             return []
-        client = self._clients.get(asyncio.get_running_loop()) or await self._open()
+        client = self._clients.get(asyncio.get_running_loop()) or self._open()
+        if not self._checked:
+            await self._check(client)
         try:
             return await self._send(client, request)
         except NoScriptError:
@@ -149,16 +152,20 @@ class AsyncExecutor:
             pipeline.execute_command(*call.command)
         return await pipeline.execute()
 
-    async def _open(self) -> redis.asyncio.Redis:
+    def _open(self) -> redis.asyncio.Redis:
         pool = redis.asyncio.BlockingConnectionPool.from_url(
             self._target.url, retry=AsyncRetry(NoBackoff(), 0), **_OPTIONS
         )
         client = redis.asyncio.Redis(connection_pool=pool)
-        self._target.check(await client.hmget(self._target.key("meta"), ["version", "oldest_code"]))  # pyright: ignore[reportGeneralTypeIssues]
         # redis-py's connections keep their loop alive, and so their entry: drop those of loops that ended.
         for loop in [loop for loop in self._clients if loop.is_closed()]:
             del self._clients[loop]
-        return self._clients.setdefault(asyncio.get_running_loop(), client)
+        self._clients[asyncio.get_running_loop()] = client
+        return client
+
+    async def _check(self, client: redis.asyncio.Redis) -> None:
+        self._target.check(await client.hmget(self._target.key("meta"), ["version", "oldest_code"]))  # pyright: ignore[reportGeneralTypeIssues]
+        self._checked = True
 
     async def close(self) -> None:
         """Close the connections of the running loop."""

@@ -200,8 +200,8 @@ class RedisStorage:
 
     # -- hints -------------------------------------------------------------------------------------
 
-    def watch(self, ids: Sequence[str]) -> Op[None]:
-        return Op(self._for_each_queue("watch", ids), _nothing)
+    def watch(self, ids: Sequence[str]) -> Op[set[str]]:
+        return Op(self._for_each_queue("watch", ids), records.ids)
 
     def listener(
         self, *, queues: Sequence[str] = (), worker: str = "", ended: Sequence[str] = ()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from distq.ids import new_ids
 from distq.job import Heard, JobState, OutcomeKind
 from distq.storage import Listener, Storage
 from tests.contract.steps import QUEUE, WHY, add, expire, settle, state, take
@@ -135,3 +136,15 @@ def test_a_wait_is_ended_by_its_own_process(storage: Storage, wakeup: tuple[int,
 
 def test_a_wait_ends_by_itself(listen: Any, wakeup: tuple[int, int]) -> None:
     assert silent(listen(queues=[QUEUE], worker="w1"), wakeup[0])
+
+
+def test_only_a_job_that_has_not_ended_is_watched(storage: Storage) -> None:
+    ended, dead, running, waiting = add(storage, 4)
+    leases = take(storage, limit=3)
+    settle(storage, leases[:1], OutcomeKind.DONE)
+    settle(storage, leases[1:2], OutcomeKind.DEAD, body=WHY)
+    (stranger,) = new_ids(QUEUE, 1)
+    ids = [ended, dead, running, waiting, stranger]
+    for _ in range(2):
+        assert storage.run(storage.watch(ids)) == {running, waiting}
+    assert storage.run(storage.watch([])) == set()
