@@ -1,20 +1,24 @@
 # One command each: `make help` lists them. GNU make 3.81 (macOS) will do.
 
 JOBS ?= 10000
+SEQUENCES ?= 2000
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help bench test check fmt clean rabbitmq
+.PHONY: help bench test test-deep check fmt clean rabbitmq-server pgbouncer
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
 
-bench: .venv/.bench rabbitmq ## Set up and compare the contenders: JOBS=10000 ARGS="--adapters distq-redis,celery-redis"
+bench: .venv/.bench rabbitmq-server ## Set up and compare the contenders: JOBS=10000 ARGS="--adapters distq-redis,celery-redis"
 	@.venv/bin/python -m scenarios.run --jobs $(JOBS) $(ARGS)
 
-test: .venv/.dev rabbitmq ## Set up and run the tests: ARGS="-k servers"
+test: .venv/.dev rabbitmq-server pgbouncer ## Set up and run the tests: ARGS="-k servers"
 	@.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+test-deep: .venv/.dev ## Try new random sequences on PostgreSQL and Redis, for minutes: SEQUENCES=2000
+	@SEQUENCES=$(SEQUENCES) .venv/bin/python -m pytest -n 2 tests/test_machine.py --hypothesis-profile deep --timeout 0 $(ARGS)
 
 check: .venv/.dev ## Lint, formatting, types, who imports whom
 	@.venv/bin/ruff check
@@ -30,8 +34,8 @@ clean: ## Remove the virtual environment and all caches; results stay
 	@rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-rabbitmq:
-	@sh .ci/install-rabbitmq.sh
+rabbitmq-server pgbouncer:
+	@sh .ci/install-server.sh $@
 
 # A stamp is made last: whatever is interrupted is done again, on top of what is there.
 .venv/.bench: pyproject.toml

@@ -18,7 +18,7 @@ from typing import ClassVar
 from adapters.base import CELL_VARIABLE, Adapter, Cell, JobSpec, Profile, Promises, Service, Submission
 from adapters.stores import PostgresStore, RedisStore
 from distq import DistQ, JobState, StorageError
-from distq.worker import LARGEST_BATCH
+from distq.worker.intake import LARGEST_BATCH
 
 QUEUE = "bench"
 TASK = "bench.job"

@@ -1,11 +1,15 @@
 """distq: a distributed task queue with one set of guarantees on PostgreSQL and on Redis."""
 
+from distq.admin.timeline import Event
+from distq.admin.views import JobView
+from distq.admin.why import Why
 from distq.app import DistQ
 from distq.context import CurrentJob, current_job
 from distq.control import Cancel, Retry, Snooze
 from distq.errors import (
     ConfigurationError,
     DistqError,
+    DrainTimeout,
     InvalidArguments,
     JobCancelled,
     JobError,
@@ -21,6 +25,7 @@ from distq.errors import (
 )
 from distq.handle import Job
 from distq.job import JobState
+from distq.queue import Queue
 from distq.task import AsyncTask, Task
 
 __all__ = [
@@ -30,6 +35,8 @@ __all__ = [
     "CurrentJob",
     "DistQ",
     "DistqError",
+    "DrainTimeout",
+    "Event",
     "InvalidArguments",
     "Job",
     "JobCancelled",
@@ -39,6 +46,8 @@ __all__ = [
     "JobNotFound",
     "JobState",
     "JobTimeout",
+    "JobView",
+    "Queue",
     "ResultTimeout",
     "Retry",
     "SchemaError",
@@ -47,5 +56,6 @@ __all__ = [
     "StorageUnavailable",
     "Task",
     "UnknownTask",
+    "Why",
     "current_job",
 ]

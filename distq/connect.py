@@ -25,6 +25,6 @@ def connect(url: str) -> Storage:
             from distq.memory.storage import MemoryStorage
 
             return MemoryStorage()
-    raise ConfigurationError(
-        f"no storage takes the URL {url.partition('@')[2] or url!r}: use postgresql://, redis:// or memory://"
-    )
+    scheme, separator, _ = url.partition("://")
+    what = f"a URL that begins with {scheme}://" if separator else "what has no ://"
+    raise ConfigurationError(f"no storage takes {what}: use postgresql://, redis:// or memory://")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 
 from distq.errors import ConfigurationError
@@ -35,6 +36,11 @@ class CurrentJob:
         return self._lease.task
 
     @property
+    def queue(self) -> str:
+        """The queue that the job is in."""
+        return self._lease.id.partition(":")[0]
+
+    @property
     def attempt(self) -> int:
         """Which attempt this is, from 1: failed tries and crashes count, snoozes do not."""
         return 1 + self._lease.tries + self._lease.crashes
@@ -43,6 +49,12 @@ class CurrentJob:
     def headers(self) -> dict[str, Any]:
         """What travels with the call beside its arguments."""
         return headers_of(self._lease.payload)
+
+    @property
+    def tick(self) -> datetime | None:
+        """The time for which a schedule enqueued the job, in UTC; None where none did."""
+        tick = self.headers.get("tick")
+        return None if tick is None else datetime.fromtimestamp(tick, UTC)
 
     def progress(self, fraction: float, message: str = "") -> None:
         """Say how much is done, from 0 to 1. Whoever asks the job's handle sees it within about a second.

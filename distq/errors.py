@@ -13,6 +13,7 @@
         * JobFailed             it is dead; carries the remote error
         * JobCancelled          it was cancelled
     * ResultTimeout             no result within the time given
+    * DrainTimeout              a queue had not come to rest within the time given
     * JobTimeout                raised in a task that runs for longer than its timeout
 """
 
@@ -107,6 +108,18 @@ class ResultTimeout(DistqError):
         super().__init__(f"job {job_id} has not ended within {timeout:g} s")
         self.job_id = job_id
         self.timeout = timeout
+
+
+class DrainTimeout(DistqError):
+    """The queue had not come to rest within the time given; it goes on."""
+
+    def __init__(self, queue: str, timeout: float, *, ready: int, leased: int, paused: bool) -> None:
+        rest = " (it is paused)" if paused else ""
+        super().__init__(
+            f"queue {queue!r} is not drained within {timeout:g} s: {ready:,} ready, {leased:,} running{rest}"
+        )
+        self.queue, self.timeout = queue, timeout
+        self.ready, self.leased, self.paused = ready, leased, paused
 
 
 class JobTimeout(DistqError, TimeoutError):

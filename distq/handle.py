@@ -8,9 +8,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from distq.admin.timeline import Event, timeline
+from distq.admin.why import Why, explain
 from distq.errors import JobCancelled, JobError, JobFailed, JobNotFound, ResultTimeout
 from distq.job import JobRecord, JobState
-from distq.messages import Progress, RemoteError, decode_error, decode_progress, encode_error
+from distq.messages import Progress, decode_error, decode_progress, encode_cancellation
+from distq.steps import arun, run
 from distq.storage import Op
 
 if TYPE_CHECKING:
@@ -64,8 +67,7 @@ class Job(Generic[_T]):
         return answer.get(self.id) or await self.astate()
 
     def _cancellation(self, reason: str) -> Op[dict[str, JobState]]:
-        error = RemoteError("Cancelled", reason or "somebody cancelled it")
-        return self._app.storage.cancel([self.id], reason=encode_error(error))
+        return self._app.storage.cancel([self.id], reason=encode_cancellation(reason))
 
     @property
     def progress(self) -> Progress | None:
@@ -76,6 +78,22 @@ class Job(Generic[_T]):
         """`progress` for coroutines."""
         record = self._known(await self._app.storage.arun(self._app.storage.get(self.id)))
         return decode_progress(record.progress)
+
+    def why(self) -> Why:
+        """Why the job is not running, or what became of it, in one sentence; and what would help."""
+        return run(self._app.storage, explain(self._app.storage, self.id))
+
+    async def awhy(self) -> Why:
+        """`why` for coroutines."""
+        return await arun(self._app.storage, explain(self._app.storage, self.id))
+
+    def timeline(self) -> list[Event]:
+        """What has happened to the job, in order. Raises JobNotFound once its record has expired."""
+        return timeline(self._known(self._app.storage.run(self._app.storage.get(self.id))))
+
+    async def atimeline(self) -> list[Event]:
+        """`timeline` for coroutines."""
+        return timeline(self._known(await self._app.storage.arun(self._app.storage.get(self.id))))
 
     def result(self, timeout: float | None = None) -> _T:
         """Wait for the job to end, up to `timeout` seconds, and return what its function returned.
@@ -130,7 +148,8 @@ class Job(Generic[_T]):
                 raise JobFailed(self.id, *decode_error(record.body))
             case JobState.CANCELLED:
                 raise JobCancelled(self.id, f"was cancelled: {decode_error(record.body).message}")
-        raise JobError(self.id, f"has not ended: it is {record.state}")
+            case _:
+                raise JobError(self.id, f"has not ended: it is {record.state}")
 
 
 def _deadline(timeout: float | None) -> float | None:

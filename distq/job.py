@@ -23,6 +23,9 @@ HIGHEST_PRIORITY = 9
 AGEING = 3600.0
 """Seconds of waiting that weigh as much as one level of priority: so no job starves."""
 
+ALIVE = 60.0
+"""Seconds within which a worker process must have announced itself for its queues to be listed."""
+
 HISTORY = 25
 """Attempts that a job remembers, the latest ones."""
 
@@ -137,7 +140,8 @@ class Extended(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The end of a lease. `body` is the encoded result (done) or the encoded error (others).
+    """The end of a lease. `body` is the encoded result (done) or the encoded error (others); of what was
+    cancelled it may be empty, and is the reason then that `cancel` gave.
 
     `ran` is how long the job ran, by the worker's clock.
     """
@@ -164,9 +168,10 @@ class Attempt(NamedTuple):
 class JobRecord(NamedTuple):
     """What the storage knows of a job. What does not apply is None or empty.
 
-    `body` is its result or its last error; `ready_at` since when it waits, or when it will be ready;
-    `worker` and `leased_at` are those of the lease it has, or had when it ended; `cancelling` says that
-    it runs and was asked to end; `attempts` are the latest `HISTORY` of those that failed.
+    `payload` is empty once it is done; `body` is its result or its last error; `ready_at` since when it
+    waits, or when it will be ready; `worker` and `leased_at` are those of the lease it has, or had when it
+    ended; `cancelling` says that it runs and was asked to end; `attempts` are the latest `HISTORY` of those
+    that failed.
     """
 
     id: str
@@ -268,14 +273,17 @@ def rank(ready_at: float, priority: int) -> float:
     return ready_at - priority * AGEING
 
 
-def one_of_each_key(jobs: Sequence[NewJob]) -> tuple[list[NewJob], dict[str, str]]:
-    """The jobs without those whose key an earlier one has; and of those, the id and the earlier one's."""
+def one_of_each(jobs: Sequence[NewJob]) -> tuple[list[NewJob], dict[str, str]]:
+    """The first job of each id but those whose key an earlier one has; of these the id and the earlier's."""
+    first: dict[str, NewJob] = {}
     holders: dict[tuple[str, str], str] = {}
     later: dict[str, str] = {}
     for job in jobs:
+        if first.setdefault(job.id, job) is not job:
+            continue
         if job.unique and holders.setdefault((job.queue, job.unique.key), job.id) != job.id:
             later[job.id] = holders[job.queue, job.unique.key]
-    return [job for job in jobs if job.id not in later], later
+    return [job for job in first.values() if job.id not in later], later
 
 
 def first_of_each(outcomes: Sequence[Outcome]) -> list[Outcome]:

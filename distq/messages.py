@@ -36,6 +36,11 @@ def encode_headers(headers: Mapping[str, Any]) -> bytes:
     return to_json(headers) if headers else NO_HEADERS
 
 
+def decode_headers(line: bytes) -> dict[str, Any]:
+    """The inverse of `encode_headers`."""
+    return from_json(line)
+
+
 def encode_payload(headers: bytes, arguments: bytes) -> bytes:
     """The payload of a call, from the JSON of both."""
     return headers + b"\n" + arguments
@@ -43,7 +48,7 @@ def encode_payload(headers: bytes, arguments: bytes) -> bytes:
 
 def headers_of(payload: bytes) -> dict[str, Any]:
     """The headers in a payload."""
-    return {} if payload.startswith(b"{}\n") else from_json(payload[: payload.index(b"\n")])
+    return {} if payload.startswith(b"{}\n") else decode_headers(payload[: payload.index(b"\n")])
 
 
 def arguments_of(payload: bytes) -> bytes:
@@ -59,6 +64,11 @@ def encode_value(value: Any) -> bytes:
 def encode_error(error: RemoteError) -> bytes:
     """JSON of an error."""
     return to_json(error._asdict())
+
+
+def encode_cancellation(reason: str = "") -> bytes:
+    """JSON of the error of a job that somebody cancels."""
+    return encode_error(RemoteError("Cancelled", reason or "somebody cancelled it"))
 
 
 def decode_error(body: bytes) -> RemoteError:

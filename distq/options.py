@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypedDict, cast
 
 from distq import retry
 from distq.errors import ConfigurationError
@@ -34,6 +34,26 @@ class Limits(NamedTuple):
 
 
 NO_LIMITS = Limits()
+
+
+class TaskOptions(TypedDict, total=False):
+    """What a task may be declared with; `Options` has the defaults."""
+
+    queue: str
+    retries: int
+    backoff: retry.Backoff
+    jitter: float | None
+    max_delay: float | None
+    retry_on: Errors
+    give_up_on: Errors
+    timeout: float | None
+    hard_timeout: float | None
+    priority: int
+    delay: float
+    key: str
+    unique: Literal["active", "waiting"] | float
+    remember: float
+    on_conflict: Literal["return", "replace", "error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +86,14 @@ class Options:
             value = getattr(self, name)
             _check(name, value, "seconds above 0", lambda v: v is None or (_seconds(v) and v > 0))
         _check("remember", self.remember, "seconds, from 0 to a year", _seconds)
-        aware = self.run_at is None or (isinstance(self.run_at, datetime) and self.run_at.tzinfo is not None)
-        _check("run_at", self.run_at, "a datetime with a time zone", lambda _: aware)
+        ordered = self.timeout is None or self.hard_timeout is None or self.timeout < self.hard_timeout
+        _check("hard_timeout", self.hard_timeout, "more seconds than the timeout has", lambda _: ordered)
+        _check("run_at", self.run_at, "a datetime with a time zone", _aware)
         _check("on_conflict", self.on_conflict, "'return', 'replace' or 'error'", lambda v: v in {*Conflict})
         known = self.unique in (Hold.ACTIVE, Hold.WAITING) or _seconds(self.unique)
         _check("unique", self.unique, "'active', 'waiting' or seconds", lambda _: known)
+        lasting = self.remember == 0 or self.unique == Hold.ACTIVE
+        _check("remember", self.remember, "unique='active' with it", lambda _: lasting)
         _check("key", self.key, f"a text of up to {LONGEST_KEY} bytes", _key)
         for name in ("retry_on", "give_up_on"):
             _check(name, getattr(self, name), "an exception type or a tuple of them", _errors)
@@ -118,6 +141,10 @@ def _seconds(value: Any) -> bool:
     return number and 0 <= value <= retry.FARTHEST
 
 
+def _aware(value: Any) -> bool:
+    return value is None or (isinstance(value, datetime) and value.tzinfo is not None)
+
+
 def _key(value: Any) -> bool:
     try:
         return "\0" not in value and len(value.encode()) <= LONGEST_KEY
@@ -126,5 +153,5 @@ def _key(value: Any) -> bool:
 
 
 def _errors(value: Any) -> bool:
-    types = value if isinstance(value, tuple) else (value,)
+    types = cast(tuple[Any, ...], value if isinstance(value, tuple) else (value,))
     return all(isinstance(kind, type) and issubclass(kind, BaseException) for kind in types)

@@ -21,10 +21,49 @@ from distq.storage import Listener, Storage
 LOOK = 1.0
 """Seconds between looks at the jobs that are waited for."""
 
+AGAIN = 0.03
+"""Seconds after which a job that is newly waited for is looked at again: PostgreSQL gives no hint of one
+that was being settled when its end began to be watched.
+"""
+
+NOW = float("-inf")
+
 IDLE = 10.0
 """Seconds that the listener stays when nobody waits any more: the next one will come soon."""
 
 Wake = Callable[[], None]
+
+
+class _Ear:
+    """The listener for the ends of jobs of some queues, which become more."""
+
+    def __init__(self, storage: Storage, wakeup: int) -> None:
+        self._storage, self._wakeup = storage, wakeup
+        self._queues: frozenset[str] = frozenset()
+        self._listener: Listener | None = None
+
+    def follow(self, queues: Collection[str]) -> bool:
+        """Listen to these queues too. Returns whether something may have been missed."""
+        if self._queues.issuperset(queues):
+            return False
+        self.close()
+        self._queues |= frozenset(queues)
+        self._listener = self._storage.listener(ended=sorted(self._queues))
+        self._listener.wait(timeout=0, wakeup=self._wakeup)
+        return True
+
+    def hear(self, *, until: float) -> Collection[str]:
+        """The jobs that have ended, when some have, or somebody else waits, or at a moment (monotonic)."""
+        left = max(until - time.monotonic(), 0)
+        ended = self._listener.wait(timeout=left, wakeup=self._wakeup).ended if self._listener else ()
+        if readable([self._wakeup], 0):
+            os.read(self._wakeup, 4096)
+        return ended
+
+    def close(self) -> None:
+        """Close the listener. Twice is safe."""
+        if self._listener:
+            self._listener.close()
 
 
 class Results:
@@ -39,6 +78,8 @@ class Results:
         self._lock = threading.Lock()
         self._waiters: dict[str, list[Wake]] = {}
         self._fresh: set[str] = set()
+        self._due: dict[str, float] = {}
+        self._needed_at = time.monotonic()
         self._thread: threading.Thread | None = None
         self._closing = False
 
@@ -89,64 +130,48 @@ class Results:
             return
 
     def _serve(self, wakeup: int, waker: int) -> None:
-        queues: frozenset[str] = frozenset()
-        listener: Listener | None = None
-        look_at = needed_at = time.monotonic()
+        ear = _Ear(self._storage, wakeup)
         try:
-            while (waited := self._waited(needed_at)) is not None:
-                now = time.monotonic()
-                needed_at = now if waited else needed_at
-                needed = frozenset(split_id(job_id)[0] for job_id in waited)
-                if not needed <= queues:
-                    queues |= needed
-                    listener, look_at = self._listen(listener, queues, wakeup), now
-                due = now >= look_at
-                look_at = now + LOOK if due else look_at
-                if not self._look(waited if due else waited & self._take_fresh()):
-                    look_at = now
-                if listener:
-                    self._wake(listener.wait(timeout=LOOK, wakeup=wakeup).ended)
-                if readable([wakeup], 0):
-                    os.read(wakeup, 4096)
+            while (waited := self._waited()) is not None:
+                if ear.follow({split_id(job_id)[0] for job_id in waited}):
+                    self._due.clear()
+                self._wake(ear.hear(until=self._look(waited)))
         finally:
-            if listener:
-                listener.close()
+            ear.close()
             with self._lock:
                 if self._thread is threading.current_thread():
                     self._thread = None
             os.close(wakeup)
             os.close(waker)
 
-    def _waited(self, needed_at: float) -> set[str] | None:
+    def _waited(self) -> set[str] | None:
         """The jobs that are waited for; None when the thread is to end."""
         with self._lock:
-            idle = time.monotonic() - needed_at > IDLE or self._closing
-            if self._waiters or not idle:
-                return set(self._waiters)
-            self._thread = None
-            return None
+            now = time.monotonic()
+            for job_id in self._fresh:
+                self._due.pop(job_id, None)
+            self._fresh.clear()
+            if self._waiters:
+                self._needed_at = now
+            elif self._closing or now - self._needed_at > IDLE:
+                self._thread = None
+                return None
+            return set(self._waiters)
 
-    def _take_fresh(self) -> set[str]:
-        with self._lock:
-            fresh, self._fresh = self._fresh, set()
-        return fresh
-
-    def _listen(self, former: Listener | None, queues: frozenset[str], wakeup: int) -> Listener:
-        if former:
-            former.close()
-        listener = self._storage.listener(ended=sorted(queues))
-        listener.wait(timeout=0, wakeup=wakeup)
-        return listener
-
-    def _look(self, ids: set[str]) -> bool:
-        """Wake those whose jobs have ended, and watch the others. False where the storage does not say."""
+    def _look(self, waited: set[str]) -> float:
+        """Wake those whose jobs have ended, watch the others, where it is time. Returns when it is next."""
+        now = time.monotonic()
+        looks = {job_id: self._due.get(job_id, NOW) for job_id in waited}
+        ids = [job_id for job_id, at in looks.items() if at <= now]
+        soon, later = (now // AGAIN + 2) * AGAIN, (now // LOOK + 1) * LOOK
         try:
-            if ids:
-                self._wake(ids - self._storage.run(self._storage.watch(sorted(ids))))
-            return True
+            live = self._storage.run(self._storage.watch(sorted(ids))) if ids else set[str]()
+            self._wake(set(ids) - live)
+            self._due = looks | {job_id: soon if looks[job_id] == NOW else later for job_id in ids}
         except StorageError as error:
             telemetry.emit("warn", "{error}; results are waited for", error=error)
-            return False
+            return later
+        return min(self._due.values(), default=later)
 
     def _wake(self, ids: Collection[str]) -> None:
         with self._lock:

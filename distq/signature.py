@@ -35,6 +35,9 @@ class Signature:
         self._rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
         self._named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         self._extra = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), "")
+        variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        self.required = [p.name for p in parameters if p.default is p.empty and p.kind not in variadic]
+        """The parameters without a default."""
 
     @cached_property
     def _validator(self) -> SchemaValidator:

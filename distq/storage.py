@@ -29,6 +29,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from distq.finding import Finding
 from distq.job import (
     Enqueued,
     Extended,
@@ -82,8 +83,9 @@ class Storage(Protocol):
     def enqueue(self, jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
         """Add jobs: ready at once, or scheduled where their time is to come. A known id is left alone.
 
-        Of two with one key in a call the first has it. Running it raises JobExists where a job's key is
-        taken and it says so (`Conflict.ERROR`).
+        Of two with one id in a call the first is the job, and both get its answer; of two with one key the
+        first has it. Running it raises JobExists where a job's key is taken and it says so
+        (`Conflict.ERROR`).
         """
         ...
 
@@ -166,7 +168,8 @@ class Storage(Protocol):
         ...
 
     def find(self, filter: Filter, *, after: str = "", limit: int) -> Op[Page]:
-        """A page of up to `limit` jobs in the order of leasing, of when they are due, or of their end.
+        """A page of up to `limit` jobs in the order of leasing, of when they are due, or of their end; those
+        that run in any.
 
         A page may be short, even empty, and yet have a next one: the search is bounded too.
         """
@@ -177,7 +180,9 @@ class Storage(Protocol):
         ...
 
     def queues(self) -> Op[dict[str, bool]]:
-        """The queues that have jobs or live workers, or are paused; and whether they are."""
+        """The queues that have jobs, or workers announced in the last `job.ALIVE` seconds, or are paused; and
+        whether they are.
+        """
         ...
 
     # -- workers and schedules -----------------------------------------------------------------------
@@ -224,6 +229,19 @@ class Storage(Protocol):
         ...
 
     # -- execution -----------------------------------------------------------------------------------
+
+    @property
+    def where(self) -> str:
+        """What to call the storage in messages: its URL without user, password and options."""
+        ...
+
+    def examine(self) -> list[Finding]:
+        """Look for what, in how the storage is set up, could lose jobs, stop them or slow them down.
+
+        For a storage that was not migrated too. What cannot be looked at is a finding as well. Raises
+        StorageUnavailable.
+        """
+        ...
 
     def migrate(self) -> list[str]:
         """Create or upgrade what the storage needs. Safe to repeat. Says what it did, a line each."""

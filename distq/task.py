@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast
 
-from distq import retry
-from distq.errors import ConfigurationError
+from distq import retry, telemetry
+from distq.errors import ConfigurationError, InvalidArguments
+from distq.hooks import Call
 from distq.ids import new_ids
 from distq.job import NewJob
-from distq.messages import NO_HEADERS, encode_payload
+from distq.messages import NO_HEADERS, decode_headers, encode_headers, encode_payload
 from distq.options import Options
 from distq.signature import Signature
 
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Call = Sequence[Any] | Mapping[str, Any]
+Arguments = Sequence[Any] | Mapping[str, Any]
 """The arguments of one call: a sequence by position, or a mapping by keyword."""
+
+_Given = tuple[tuple[Any, ...], Mapping[str, Any]]
 
 
 class BaseTask(Generic[P, R]):
@@ -100,26 +104,44 @@ class BaseTask(Generic[P, R]):
             InvalidArguments: the arguments do not fit the signature; nothing was enqueued.
             StorageUnavailable: the storage does not answer.
         """
-        return self.app.enqueue(self._jobs([(args, kwargs)]), self)[0]
+        with ExitStack() as stack:
+            return self.app.enqueue(self._jobs([(args, kwargs)], stack), self)[0]
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`enqueue` for coroutines."""
-        return (await self.app.aenqueue(self._jobs([(args, kwargs)]), self))[0]
+        with ExitStack() as stack:
+            return (await self.app.aenqueue(self._jobs([(args, kwargs)], stack), self))[0]
 
-    def enqueue_many(self, calls: Iterable[Call]) -> list[Job[R]]:
+    def enqueue_many(self, calls: Iterable[Arguments]) -> list[Job[R]]:
         """Enqueue many calls in one round trip; the handles come in the same order.
 
         All or none on PostgreSQL; on Redis all or none of each thousand. Raises as `enqueue`.
         """
-        return self.app.enqueue(self._jobs(map(_split, calls)), self)
+        with ExitStack() as stack:
+            return self.app.enqueue(self._jobs(map(_split, calls), stack), self)
 
-    async def aenqueue_many(self, calls: Iterable[Call]) -> list[Job[R]]:
+    async def aenqueue_many(self, calls: Iterable[Arguments]) -> list[Job[R]]:
         """`enqueue_many` for coroutines."""
-        return await self.app.aenqueue(self._jobs(map(_split, calls)), self)
+        with ExitStack() as stack:
+            return await self.app.aenqueue(self._jobs(map(_split, calls), stack), self)
 
-    def _jobs(self, calls: Iterable[tuple[tuple[Any, ...], Mapping[str, Any]]]) -> list[NewJob]:
-        chosen, headers, encode = self.chosen, self.headers, self.signature.encode
-        payloads = [encode_payload(headers, encode(args, kwargs)) for args, kwargs in calls]
+    def job_of(self, tick: int) -> NewJob:
+        """The job that a schedule enqueues at a tick, in seconds since 1970."""
+        with ExitStack() as stack:
+            return self._jobs([((), {})], stack, encode_headers({"tick": tick}))[0]
+
+    def _jobs(self, calls: Iterable[_Given], around: ExitStack, headers: bytes | None = None) -> list[NewJob]:
+        """The jobs of calls. Middleware is entered into `around`, and left with it."""
+        chosen, headers = self.chosen, headers or self.headers
+        if telemetry.tracing():
+            trace = around.enter_context(telemetry.enqueuing(self.name, chosen.queue))
+            headers = encode_headers({**decode_headers(headers), **trace})
+        if self.app.hooks.around_enqueue:
+            payloads = [self._call(given, headers, around) for given in calls]
+        else:
+            encode = self.signature.encode
+            payloads = [encode_payload(headers, encode(args, kwargs)) for args, kwargs in calls]
+        self._check_size(payloads)
         run_at = chosen.run_at.timestamp() if chosen.run_at else None
         rest = (chosen.delay, run_at, chosen.priority, chosen.claim)
         ids = new_ids(chosen.queue, len(payloads))
@@ -127,6 +149,20 @@ class BaseTask(Generic[P, R]):
             NewJob(job_id, chosen.queue, self.name, payload, *rest)
             for job_id, payload in zip(ids, payloads, strict=True)
         ]
+
+    def _call(self, given: _Given, headers: bytes, around: ExitStack) -> bytes:
+        call = Call(self.name, given[0], dict(given[1]), decode_headers(headers))
+        for middleware in self.app.hooks.around_enqueue:
+            around.enter_context(middleware(call))
+        return encode_payload(encode_headers(call.headers), self.signature.encode(call.args, call.kwargs))
+
+    def _check_size(self, payloads: Sequence[bytes]) -> None:
+        size, limit = max(map(len, payloads), default=0), self.app.max_payload
+        if size > limit:
+            raise InvalidArguments(
+                self.name,
+                f"{size:,} bytes, more than max_payload={limit:,}; store them elsewhere, pass a reference",
+            )
 
 
 class Task(BaseTask[P, R]):
@@ -155,9 +191,9 @@ def name_of(function: Callable[..., Any]) -> str:
     return f"{module}.{function.__name__}"
 
 
-def _split(call: Call) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+def _split(call: Any) -> _Given:
     if isinstance(call, Mapping):
-        return (), call
-    if isinstance(call, str | bytes):
+        return (), cast(Mapping[str, Any], call)
+    if isinstance(call, str | bytes) or not isinstance(call, Iterable):
         raise ConfigurationError(f"enqueue_many takes sequences or mappings of arguments, not {call!r}")
-    return tuple(call), {}
+    return tuple(cast(Iterable[Any], call)), {}

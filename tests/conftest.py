@@ -6,11 +6,19 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from adapters.base import Service
 from scenarios.servers import Servers, given_urls
+from tests.world import World, open_world, url_of
+
+#: Always the same examples: a test fails where something was changed. `make test-deep` looks for new ones.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("deep", max_examples=int(os.environ.get("SEQUENCES", "2000")), print_blob=True)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +58,13 @@ def redis_url(server_url: Callable[[Service], str]) -> str:
 def amqp_url(server_url: Callable[[Service], str]) -> str:
     """A RabbitMQ that many tests share: name your queues with a prefix of your own."""
     return server_url(Service.RABBITMQ)
+
+
+@pytest.fixture(params=["postgres", "redis"])
+def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
+    """The world of `tests.worker_app`."""
+    from tests import worker_app
+
+    url = url_of(request, request.param)
+    with open_world(worker_app.app, "tests.worker_app", url, tmp_path / "notes", monkeypatch) as world:
+        yield world

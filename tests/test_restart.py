@@ -61,6 +61,7 @@ def pool(
     monkeypatch.setenv("DISTQ_TEST_URL", crashing.server.url)
     monkeypatch.setenv("DISTQ_TEST_NOTES", str(tmp_path / "notes"))
     monkeypatch.setattr(worker_app.app, "storage", app.storage)
+    monkeypatch.setattr(worker_app.app, "results", app.results)
     argv = [sys.executable, "-m", "distq", "worker", "tests.worker_app:app", "--processes", "2", "--ttl", "5"]
     pool = subprocess.Popen(argv, start_new_session=True)
     yield pool

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,7 +13,8 @@ from distq.context import CurrentJob
 from distq.errors import JobTimeout
 from distq.job import Lease
 from distq.options import NO_LIMITS, Limits
-from distq.running import NEVER, Run, Running, ThreadRun
+from distq.worker.running import NEVER, Run, Running, ThreadRun
+from distq.worker.slots import Begun, Slots
 from tests.helpers import eventually
 
 
@@ -19,8 +23,18 @@ def attempt(kind: type[Run] = Run, limits: Limits = NO_LIMITS, token: str = "t")
     return kind(lease, CurrentJob(lease, lambda job_id, progress: None), limits)
 
 
-def test_a_job_whose_lease_came_back_may_run_twice_in_a_process() -> None:
-    running, lost, current = Running(), attempt(token="lost"), attempt(token="current")
+@pytest.fixture
+def slots() -> Iterator[Slots]:
+    descriptor = Slots.allocate(2)
+    slots = Slots(descriptor, 2)
+    yield slots
+    slots.close()
+    os.close(descriptor)
+
+
+def test_a_job_whose_lease_came_back_may_run_twice_in_a_process(slots: Slots) -> None:
+    running = Running(slots, hard_cancel=False)
+    lost, current = attempt(token="lost"), attempt(token="current")
     running.begin(lost)
     running.begin(current)
     running.end(lost)
@@ -30,8 +44,8 @@ def test_a_job_whose_lease_came_back_may_run_twice_in_a_process() -> None:
     assert running.unwanted == {"mail:1"}
 
 
-def test_limits_are_told_in_their_order() -> None:
-    running, run = Running(), attempt(limits=Limits(soft=0.0, hard=60.0))
+def test_limits_are_told_in_their_order(slots: Slots) -> None:
+    running, run = Running(slots, hard_cancel=False), attempt(limits=Limits(soft=0.0, hard=60.0))
     assert running.next_limit == NEVER
     running.begin(run)
     assert running.next_limit == run.soft_at
@@ -40,6 +54,8 @@ def test_limits_are_told_in_their_order() -> None:
     assert running.next_limit == run.hard_at
     run.hard_at = run.soft_at
     assert running.overdue() == [run]
+    assert running.overdue() == []
+    assert running.doomed
     running.end(run)
     assert running.next_limit == NEVER
 
@@ -61,3 +77,32 @@ def test_a_thread_is_interrupted_only_between_start_and_finish() -> None:
 def interrupted_while_waiting(run: Run) -> None:
     threading.Thread(target=run.time_out).start()
     eventually(lambda: False)
+
+
+def test_the_supervisor_sees_what_runs_and_until_when(slots: Slots) -> None:
+    running, free = Running(slots, hard_cancel=True), attempt(token="free")
+    limited = attempt(limits=Limits(hard=60.0), token="limited")
+    running.begin(free)
+    running.begin(limited)
+    assert sorted(slots.begun()) == [
+        Begun("mail:1", "free", NEVER),
+        Begun("mail:1", "limited", limited.hard_at),
+    ]
+    running.end(limited)
+    running.cancel({"mail:1"})
+    (begun,) = slots.begun()
+    assert time.monotonic() < begun.hard_at < time.monotonic() + 10
+    running.cancel({"mail:1"})
+    assert slots.begun() == [begun]
+    free.hard_at = 0
+    assert running.overdue() == [free]
+    assert slots.begun() == [begun._replace(hard_at=NEVER)]
+    running.end(free)
+    assert slots.begun() == []
+
+
+def test_a_process_is_silent_only_after_its_first_round(slots: Slots) -> None:
+    assert slots.silence == 0
+    slots.beat()
+    assert 0 <= slots.silence < 10
+    eventually(lambda: slots.silence > 0.01)

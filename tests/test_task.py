@@ -28,12 +28,12 @@ from distq import (
     current_job,
 )
 from distq.context import CurrentJob
-from distq.execution import arun, is_async, run
 from distq.job import Lease, OutcomeKind
 from distq.messages import NO_HEADERS, encode_payload
 from distq.options import NO_LIMITS
-from distq.running import Run
 from distq.signature import Signature
+from distq.worker.execution import arun, is_async, run
+from distq.worker.running import Run
 
 
 @pytest.fixture
@@ -355,7 +355,9 @@ def test_a_retry_waits_by_the_back_off(app: DistQ) -> None:
         ({"priority": True}, "priority=True: use a whole number"),
         ({"retries": -1}, "retries=-1: use a whole number, 0 or more"),
         ({"delay": -1}, "delay=-1: use seconds"),
-        ({"run_at": datetime(2027, 1, 1)}, "use a datetime with a time zone"),
+        ({"run_at": datetime(2027, 1, 1)}, "there is no option 'run_at'"),
+        ({"timeout": 30, "hard_timeout": 5}, "hard_timeout=5: use more seconds than the timeout has"),
+        ({"remember": 60, "unique": "waiting"}, "remember=60: use unique='active' with it"),
         ({"key": "x" * 600}, "use a text of up to 512 bytes"),
         ({"key": "a\0b"}, "use a text of up to 512 bytes"),
         ({"key": "\ud800"}, "use a text of up to 512 bytes"),

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 
-import psutil
 import pytest
 
-from distq import DistQ, JobCancelled, JobFailed, JobState, Task
+from distq import JobCancelled, JobFailed, JobState, Task
 from distq.ids import new_ids
 from distq.job import NewJob
 from distq.messages import Progress
@@ -39,67 +33,7 @@ from tests.worker_app import (
     unwritable,
     whole,
 )
-
-
-@dataclass
-class World:
-    """One storage, its app in this process, and the pools of worker processes that a test starts."""
-
-    app: DistQ
-    notes: Path
-    pools: list[subprocess.Popen[bytes]]
-
-    def start(self, *options: str) -> subprocess.Popen[bytes]:
-        argv = [sys.executable, "-m", "distq", "worker", "tests.worker_app:app", *options]
-        pool = subprocess.Popen(argv, start_new_session=True)
-        self.pools.append(pool)
-        return pool
-
-    def lines(self) -> list[str]:
-        return self.notes.read_text().splitlines() if self.notes.exists() else []
-
-    def noted(self, text: str) -> int:
-        return sum(line.startswith(f"{text} ") for line in self.lines())
-
-    def pid_of(self, text: str) -> int:
-        return next(int(line.split()[-1]) for line in self.lines() if line.startswith(f"{text} "))
-
-    def record(self, job_id: str) -> tuple[JobState, int, int]:
-        record = self.app.storage.run(self.app.storage.get(job_id))
-        assert record is not None
-        return record.state, record.tries, record.crashes
-
-
-@pytest.fixture(params=["postgres", "redis"])
-def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
-    option = {"postgres": "schema", "redis": "prefix"}[request.param]
-    url = f"{request.getfixturevalue(f'{request.param}_url')}?{option}=w{uuid.uuid4().hex[:12]}"
-    fresh = DistQ(url)
-    fresh.storage.migrate()
-    monkeypatch.setenv("DISTQ_TEST_URL", url)
-    monkeypatch.setenv("DISTQ_TEST_NOTES", str(tmp_path / "notes"))
-    monkeypatch.setattr(worker_app.app, "storage", fresh.storage)
-    world = World(worker_app.app, tmp_path / "notes", [])
-    yield world
-    for pool in world.pools:
-        if pool.poll() is None:
-            os.killpg(pool.pid, signal.SIGKILL)
-        pool.wait()
-    fresh.close()
-
-
-def workers_of(pool: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    return psutil.Process(pool.pid).children()
-
-
-def gone(processes: list[psutil.Process]) -> bool:
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
-
-
-def end(pool: subprocess.Popen[bytes]) -> int:
-    pool.send_signal(signal.SIGTERM)
-    return pool.wait(20)
-
+from tests.world import World, end, gone, workers_of
 
 # -- when things go well -----------------------------------------------------------------------------
 
@@ -153,7 +87,7 @@ def test_a_running_job_is_cancelled(world: World, task: Task[[str], object]) -> 
     job, other = task.enqueue("a"), last.enqueue(0.5, "other")
     eventually(lambda: world.noted("begin a"))
     assert job.cancel("changed my mind") is JobState.LEASED
-    with pytest.raises(JobCancelled):
+    with pytest.raises(JobCancelled, match="changed my mind"):
         job.result(timeout=20)
     assert world.noted("begin a") == world.noted("end a") == 1
     assert other.result(timeout=20) == "other"

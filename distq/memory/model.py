@@ -160,7 +160,9 @@ class Queue:
         if outcome.kind not in (OutcomeKind.DONE, OutcomeKind.RELEASE):
             entry.remember(outcome.kind, now, outcome.body, outcome.ran)
         if state := _ENDS.get(outcome.kind):
-            self.end(entry, state, outcome.body, now, keep if state is JobState.DONE else FOREVER)
+            reason = entry.reason if state is JobState.CANCELLED else None
+            body = outcome.body or reason or b""
+            self.end(entry, state, body, now, keep if state is JobState.DONE else FOREVER)
             return
         if outcome.body:
             entry.change(body=outcome.body)
@@ -194,6 +196,8 @@ class Queue:
     def end(self, entry: Entry, state: JobState, body: bytes, now: float, keep: float = FOREVER) -> None:
         entry.token, entry.reason, entry.expires_at = "", None, now + keep
         entry.change(state=state, body=body, ended_at=now, ready_at=None, leased_until=None, cancelling=False)
+        if state is JobState.DONE:
+            entry.change(payload=b"")
         if entry.unique and entry.unique.hold is not Hold.WINDOW:
             self._free(entry, now + entry.unique.seconds * (entry.unique.hold is Hold.ACTIVE))
         self.ended(entry.record.id)

@@ -10,8 +10,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from distq.errors import ConfigurationError
+from distq.finding import Finding
 from distq.ids import split_id
 from distq.job import (
+    ALIVE,
     Enqueued,
     Extended,
     Filter,
@@ -26,8 +28,9 @@ from distq.job import (
     Schedule,
     Schedules,
     Tick,
-    one_of_each_key,
+    one_of_each,
 )
+from distq.memory import examination
 from distq.memory.listener import MemoryListener
 from distq.memory.model import Entry, Queue
 from distq.storage import Op, T
@@ -52,7 +55,7 @@ class MemoryStorage:
     def enqueue(self, jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
         def add() -> list[Enqueued]:
             now = self.clock()
-            first, later = one_of_each_key(jobs)
+            first, later = one_of_each(jobs)
             for job in first:
                 self._queue(job.queue).check_key(job, now)
             answers = {job.id: self._queue(job.queue).add(job, now) for job in first}
@@ -115,17 +118,20 @@ class MemoryStorage:
     def tick(self, queue: str, *, limit: int, grace: float, outage: float, eager: bool = False) -> Op[Tick]:
         def maintain() -> Tick:
             model, now = self._queue(queue), self.clock()
-            before, model.ticked = model.ticked, now
-            if now - before < TICK_GAP and not eager:
-                model.ticked = before
+            gap = now - model.ticked
+            if gap < TICK_GAP and not eager:
                 return Tick()
             due = [e for e in model.in_state(JobState.SCHEDULED) if (e.record.ready_at or 0) <= now][:limit]
             for entry in due:
                 model.make_ready(entry)
-            expired = [e for e in model.in_state(JobState.LEASED) if (e.record.leased_until or 0) <= now]
+            leased = model.in_state(JobState.LEASED)
+            expired = [e for e in leased if (e.record.leased_until or 0) <= now][:limit]
+            # Not while leases are left that an outage let run out: the next pass is to know of it too.
+            if gap <= outage or len(expired) < limit:
+                model.ticked = now
             reclaimed = buried = 0
-            for entry in expired[:limit]:
-                if now - before > outage:
+            for entry in expired:
+                if gap > outage:
                     entry.change(leased_until=now + grace)
                 elif model.crash(entry, now):
                     buried += 1
@@ -162,10 +168,9 @@ class MemoryStorage:
 
     def replay(self, ids: Sequence[str]) -> Op[set[str]]:
         def again() -> set[str]:
-            entries = list(self._known(ids))
             return {
                 entry.record.id
-                for entry in entries
+                for entry in self._known(ids)
                 if self._queue_of(entry.record.id).replay(entry, self.clock())
             }
 
@@ -173,10 +178,11 @@ class MemoryStorage:
 
     def remove(self, ids: Sequence[str]) -> Op[set[str]]:
         def forget() -> set[str]:
-            entries = [e for e in self._known(ids) if e.record.state is not JobState.LEASED]
+            known = {entry.record.id for entry in self._known(ids)}
+            entries = [e for e in self._entries(ids) if e.record.state is not JobState.LEASED]
             for entry in entries:
                 self._queue_of(entry.record.id).remove(entry)
-            return {entry.record.id for entry in entries}
+            return known & {entry.record.id for entry in entries}
 
         return _op(forget)
 
@@ -235,7 +241,7 @@ class MemoryStorage:
     def queues(self) -> Op[dict[str, bool]]:
         def names() -> dict[str, bool]:
             known = {name for name, model in self._queues.items() if model.jobs or model.paused}
-            known |= {queue for presence, _ in self._workers.values() for queue in presence.queues}
+            known |= {queue for presence in self._alive(ALIVE) for queue in presence.queues}
             return {name: self._queue(name).paused for name in sorted(known)}
 
         return _op(names)
@@ -249,12 +255,12 @@ class MemoryStorage:
         return _op(lambda: self._workers.pop(worker, None) and None)
 
     def workers(self, *, within: float) -> Op[list[Presence]]:
-        def alive() -> list[Presence]:
-            now = self.clock()
-            seen = [presence._replace(seen=now - at) for presence, at in self._workers.values()]
-            return [presence for presence in seen if presence.seen <= within]
+        return _op(lambda: self._alive(within))
 
-        return _op(alive)
+    def _alive(self, within: float) -> list[Presence]:
+        now = self.clock()
+        seen = [presence._replace(seen=now - at) for presence, at in self._workers.values()]
+        return [presence for presence in seen if presence.seen <= within]
 
     def schedules(self, queue: str, names: Sequence[str]) -> Op[Schedules]:
         def register() -> Schedules:
@@ -322,6 +328,13 @@ class MemoryStorage:
 
     # -- execution ---------------------------------------------------------------------------------
 
+    @property
+    def where(self) -> str:
+        return "memory://"
+
+    def examine(self) -> list[Finding]:
+        return examination.examine()
+
     def migrate(self) -> list[str]:
         return ["memory storage: nothing to migrate"]
 
@@ -348,11 +361,14 @@ class MemoryStorage:
     def _queue_of(self, job_id: str) -> Queue:
         return self._queue(split_id(job_id)[0])
 
-    def _known(self, ids: Sequence[str]) -> Iterator[Entry]:
+    def _known(self, ids: Sequence[str]) -> list[Entry]:
         now = self.clock()
+        return [entry for entry in self._entries(ids) if entry.expires_at > now]
+
+    def _entries(self, ids: Sequence[str]) -> Iterator[Entry]:
+        """Those of expired results too."""
         for job_id in dict.fromkeys(ids):
-            entry = self._queue_of(job_id).jobs.get(job_id)
-            if entry and entry.expires_at > now:
+            if entry := self._queue_of(job_id).jobs.get(job_id):
                 yield entry
 
     def _held(self, job_id: str, token: str) -> Entry | None:

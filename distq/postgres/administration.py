@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from distq.ids import split_id
-from distq.job import Filter, JobRecord, JobState, Page, Presence, Schedule, Schedules
+from distq.job import ALIVE, Filter, JobRecord, JobState, Page, Presence, Schedule, Schedules
 from distq.postgres.arrays import texts
 from distq.postgres.cursors import Rows
 from distq.postgres.operations import Operations, named
@@ -89,7 +89,7 @@ class Administration(Operations):
         return self._op("counts", decode, queue=queue)
 
     def queues(self) -> Op[dict[str, bool]]:
-        return self._op("queues", lambda rows: dict(rows))
+        return self._op("queues", lambda rows: dict(rows), alive=ALIVE)
 
     # -- workers and schedules -----------------------------------------------------------------------
 

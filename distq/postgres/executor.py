@@ -25,10 +25,13 @@ MAX_CONNECTIONS = 10
 
 #: Every statement is to walk an index, row by row, by a plan that is made once. One that was made and kept
 #: while the queue was empty would else scan the whole table when it is full, until somebody analyzes it.
+#: A whole index of an empty table costs no more than one entry, so the statements leave no choice: they join
+#: by `id = ANY (ARRAY[other.id])`, for which an index can only be searched, and ask whether an id is there
+#: with OFFSET 0, which keeps that from being made a join.
 #: Before PostgreSQL 18 what is avoided so, and still needed, has a cost that asks for compilation.
 _PLANNER = (
     "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
-    " SET plan_cache_mode = force_generic_plan; SET jit = off"
+    " SET enable_incremental_sort = off; SET plan_cache_mode = force_generic_plan; SET jit = off"
 )
 
 

@@ -22,7 +22,7 @@ from distq.job import (
     OutcomeKind,
     Tick,
     first_of_each,
-    one_of_each_key,
+    one_of_each,
 )
 from distq.postgres.arrays import blobs, plain, sparse, texts
 from distq.postgres.cursors import Rows, Statement
@@ -49,7 +49,7 @@ class Operations:
         return self._op("enqueue", decode, **_new(jobs), **self._places)
 
     def _enqueue_keyed(self, jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
-        first, later = one_of_each_key(jobs)
+        first, later = one_of_each(jobs)
 
         def decode(rows: Rows) -> list[Enqueued]:
             found = {row[0]: row for row in rows}
@@ -71,7 +71,6 @@ class Operations:
     def _add(
         self, jobs: Sequence[NewJob], decode: Callable[[Rows], T], *, guarded: bool = False, **schedule: Any
     ) -> Op[T]:
-        jobs = list({job.id: job for job in jobs}.values())
         keys = [job.unique or (None, None, None, None) for job in jobs]
         none = dict.fromkeys(("schedule_queue", "schedule", "last", "tick"))
         return self._op(

@@ -9,7 +9,8 @@ from typing import Any
 
 import psycopg
 
-from distq.postgres import borrowed, schema
+from distq.finding import Finding
+from distq.postgres import borrowed, examination, schema
 from distq.postgres.administration import Administration
 from distq.postgres.executor import AsyncExecutor, Executor
 from distq.postgres.listener import PostgresListener
@@ -32,6 +33,14 @@ class PostgresStorage(Administration):
         self, *, queues: Sequence[str] = (), worker: str = "", ended: Sequence[str] = ()
     ) -> PostgresListener:
         return PostgresListener(self._target, queues, worker, ended)
+
+    @property
+    def where(self) -> str:
+        return self._target.where
+
+    def examine(self) -> list[Finding]:
+        """As the Protocol says."""
+        return examination.examine(self._target)
 
     def migrate(self) -> list[str]:
         """Create or upgrade the schema. Raises StorageUnavailable or SchemaError."""

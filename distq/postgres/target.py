@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import psycopg
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
 
+from distq import urls
 from distq.errors import ConfigurationError, JobExists, SchemaError, StorageError, StorageUnavailable
 from distq.postgres.queries import check_schema
 
@@ -45,7 +45,7 @@ class Target:
     Without `prepare` nothing is kept in a session: for a proxy that gives each transaction another one.
     """
 
-    url: str
+    url: str = field(repr=False)
     schema: str
     prepare: bool = True
 
@@ -79,7 +79,7 @@ class Target:
         except _MISFITS as error:
             raise SchemaError(
                 f"schema {self.schema} does not exist, or is not as this distq needs it"
-                f" ({_line(error)}): run `distq migrate --url …`"
+                f" ({error.diag.message_primary or _line(error)}): run `distq migrate --url …`"
             ) from error
         except psycopg.Error as error:
             if error.sqlstate == KEY_TAKEN:
@@ -93,19 +93,18 @@ class Target:
 
 def parse(url: str) -> Target:
     """The target of a URL: libpq's, plus `schema` and `prepare`. Raises ConfigurationError."""
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    parts, options = urls.split("PostgreSQL", url)
     name = check_schema(options.pop("schema", DEFAULT_SCHEMA))
     prepare = options.pop("prepare", "on")
     if prepare not in ("on", "off"):
         raise ConfigurationError(f"?prepare={prepare!r}: use on, or off where a proxy pools transactions")
-    plain = f"{parts.scheme}://{parts.netloc}{parts.path}" + (
-        f"?{urlencode(options, quote_via=quote)}" if options else ""
-    )
+    plain = urls.join(parts, options)
     try:
-        conninfo_to_dict(plain)
+        ports = str(conninfo_to_dict(plain).get("port", ""))
     except psycopg.ProgrammingError as error:
-        raise ConfigurationError(f"not a PostgreSQL URL: {_line(error)}") from error
+        raise urls.unusable("PostgreSQL", url, error) from None
+    if not ports.replace(",", "0").isdecimal() and ports:
+        raise urls.unusable("PostgreSQL", url, f"{ports!r} is no port")
     return Target(plain, name, prepare == "on")
 
 

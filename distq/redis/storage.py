@@ -7,8 +7,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from distq.errors import ConfigurationError
+from distq.finding import Finding
 from distq.ids import split_id
 from distq.job import (
+    ALIVE,
     Enqueued,
     Extended,
     Filter,
@@ -22,17 +24,15 @@ from distq.job import (
     Schedules,
     Tick,
     first_of_each,
-    one_of_each_key,
+    one_of_each,
 )
 from distq.redis import calls, migration, records, scripts
 from distq.redis.calls import CHUNK, chunks, flat, microseconds, queue_of
+from distq.redis.examination import Examination
 from distq.redis.executor import AsyncExecutor, Call, Chain, Executor
 from distq.redis.listener import RedisListener
 from distq.redis.target import parse
 from distq.storage import Op, T
-
-ALIVE = 60.0
-"""Seconds within which a worker must have been announced for its queues to be listed."""
 
 _COUNTED = (
     JobState.READY,
@@ -58,7 +58,7 @@ class RedisStorage:
 
     def enqueue(self, jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
         """As the Protocol says; a conflict that is an error leaves out all of a queue, or of 1000 jobs."""
-        first, later = one_of_each_key(jobs)
+        first, later = one_of_each(jobs)
         requests = [
             self._call("enqueue", queue, *calls.new_jobs(chunk))
             for queue, chunk in chunks(first, lambda job: job.queue)
@@ -218,6 +218,14 @@ class RedisStorage:
         )
 
     # -- execution ---------------------------------------------------------------------------------
+
+    @property
+    def where(self) -> str:
+        return self._target.where
+
+    def examine(self) -> list[Finding]:
+        """As the Protocol says."""
+        return Examination(self._executor, self._target).make()
 
     def migrate(self) -> list[str]:
         """Check the server, load the scripts, convert older keys, write the version. Raises StorageError."""

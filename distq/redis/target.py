@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import redis
 from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
+from distq import urls
 from distq.errors import ConfigurationError, SchemaError, StorageError, StorageUnavailable
 
 CODE_VERSION = 2
@@ -30,7 +31,7 @@ LOST = (ConnectionError, TimeoutError)
 class Target:
     """Where to connect, which prefix, and how to name it in messages without its secrets."""
 
-    url: str
+    url: str = field(repr=False)
     prefix: str
 
     @property
@@ -78,18 +79,15 @@ class Target:
 
 def parse(url: str) -> Target:
     """The target of a URL. Raises ConfigurationError."""
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    parts, options = urls.split("Redis", url)
     prefix = options.pop("prefix", DEFAULT_PREFIX)
     if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", prefix):
         raise ConfigurationError(
             f"?prefix={prefix!r} cannot be a prefix: letters, digits, '_', '.', ':', '-'"
         )
-    plain = f"{parts.scheme}://{parts.netloc}{parts.path}" + (
-        f"?{urlencode(options, quote_via=quote)}" if options else ""
-    )
+    plain = urls.join(parts, options)
     try:
         redis.ConnectionPool.from_url(plain)
     except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"not a Redis URL: {error}") from error
+        raise urls.unusable("Redis", url, error) from None
     return Target(plain, prefix)

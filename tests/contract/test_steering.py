@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from distq.job import CRASH_BUDGET, HISTORY, Hold, JobState, Outcome, OutcomeKind
+from distq.job import CRASH_BUDGET, HISTORY, Enqueued, Hold, JobState, Outcome, OutcomeKind
 from distq.storage import Storage
 from tests.contract.steps import (
     QUEUE,
@@ -69,6 +69,14 @@ def test_what_runs_may_end_as_cancelled(storage: Storage) -> None:
     assert settle(storage, leases, OutcomeKind.CANCELLED, body=b'{"type":"Stopped"}') == {job_id}
     found = record(storage, job_id)
     assert (found.state, found.body, found.cancelling) == (JobState.CANCELLED, b'{"type":"Stopped"}', False)
+
+
+def test_what_ends_as_it_was_asked_to_has_the_reason_that_was_given(storage: Storage) -> None:
+    asked, by_itself = add(storage, 2)
+    leases = take(storage)
+    cancel(storage, asked)
+    settle(storage, leases, OutcomeKind.CANCELLED)
+    assert [record(storage, job_id).body for job_id in (asked, by_itself)] == [WHY, b""]
 
 
 @pytest.mark.parametrize("kind", [OutcomeKind.RETRY, OutcomeKind.SNOOZE, OutcomeKind.RELEASE])
@@ -176,6 +184,16 @@ def test_remove_forgets_what_nobody_holds(storage: Storage) -> None:
     assert settle(storage, leases[2:], OutcomeKind.DONE) == {leased}
     tick(storage)
     assert take(storage) == []
+
+
+def test_remove_forgets_an_expired_result_without_a_word(storage: Storage) -> None:
+    job = make()[0]
+    storage.run(storage.enqueue([job]))
+    settle(storage, take(storage), OutcomeKind.DONE, keep=0.001)
+    eventually(lambda: storage.run(storage.get(job.id)) is None)
+    assert storage.run(storage.enqueue([job])) == [Enqueued(job.id, False)]
+    assert storage.run(storage.remove([job.id])) == set()
+    assert storage.run(storage.enqueue([job])) == [Enqueued(job.id, True)]
 
 
 # -- prune -----------------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 WITH asked AS MATERIALIZED (
     SELECT j.id, j.queue, j.state, j.worker
     FROM unnest(%(ids)s::uuid[], %(queues)s::text[]) AS n (id, queue)
-         JOIN distq.job j ON j.id = n.id AND j.queue = n.queue
-    ORDER BY j.id
+         JOIN distq.job j ON j.id = ANY (ARRAY[n.id]) AND j.queue = n.queue
+    ORDER BY n.id
     FOR UPDATE OF j
 ), running AS (
     UPDATE distq.job SET cancel_reason = %(reason)s

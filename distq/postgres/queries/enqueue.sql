@@ -14,7 +14,7 @@ WITH new AS (
                     %(delays)s::float8[], %(run_ats)s::float8[], %(priorities)s::smallint[])
              WITH ORDINALITY AS n (id, queue, task, payload, delay, run_at, priority, place)
     ) n
-    WHERE NOT EXISTS (SELECT FROM distq.finished f WHERE f.id = n.id)
+    WHERE NOT EXISTS (SELECT FROM distq.finished f WHERE f.id = n.id OFFSET 0)
     ON CONFLICT (id) DO NOTHING
     RETURNING id, queue, state
 ), woken AS MATERIALIZED (

@@ -14,12 +14,12 @@ WITH fired AS (
                 %(keys)s::text[], %(holds)s::text[], %(seconds)s::float8[], %(conflicts)s::text[])
          WITH ORDINALITY AS n (id, queue, task, payload, delay, run_at, priority, key, hold, seconds, conflict, place)
     WHERE (%(schedule)s::text IS NULL OR EXISTS (SELECT FROM fired))
-      AND NOT EXISTS (SELECT FROM distq.job j WHERE j.id = n.id)
-      AND NOT EXISTS (SELECT FROM distq.finished f WHERE f.id = n.id)
+      AND NOT EXISTS (SELECT FROM distq.job j WHERE j.id = n.id OFFSET 0)
+      AND NOT EXISTS (SELECT FROM distq.finished f WHERE f.id = n.id OFFSET 0)
 ), holder AS MATERIALIZED (
     SELECT i.id, c.job_id, c.claimed_at, c.until > clock_timestamp() AS taken,
            c.waits AND i.conflict = 'replace' AS replaceable
-    FROM input i JOIN distq.claim c ON c.queue = i.queue AND c.key = i.key
+    FROM input i JOIN distq.claim c ON c.queue = ANY (ARRAY[i.queue]) AND c.key = i.key
 ), victim AS MATERIALIZED (
     SELECT j.id FROM distq.job j
     WHERE j.id = ANY (ARRAY(SELECT job_id FROM holder WHERE taken AND replaceable)) AND j.state IN ('scheduled', 'ready')

@@ -1,6 +1,6 @@
 -- A page of the jobs of a queue in a state, in the order of leasing or of their end, and one more, if there is one.
 -- No more than `span` jobs are looked at: where the page is short for that, the last of them follows, without its record.
--- Each state has its branch and its index; the others are not executed.
+-- Each state has its branch and its index; the others are not executed. That of ended jobs is partial: none is waiting.
 WITH start AS MATERIALIZED (
     SELECT coalesce('epoch'::timestamptz + %(after)s::bigint * interval '1 microsecond', '-infinity') AS moment,
            coalesce(%(after_id)s::uuid, '00000000-0000-0000-0000-000000000000') AS id,
@@ -32,6 +32,7 @@ WITH start AS MATERIALIZED (
         UNION ALL
         (SELECT finished_at, id, task, body, finished_at FROM distq.finished
          WHERE %(state)s IN ('done', 'dead', 'cancelled') AND queue = %(queue)s AND state = %(state)s::distq.job_state
+           AND state <> 'waiting'
            AND (finished_at, id) > ((SELECT moment FROM start), (SELECT id FROM start))
            AND finished_at <= (SELECT latest FROM start) AND (expires_at IS NULL OR expires_at > now())
          ORDER BY finished_at, id LIMIT %(span)s)
@@ -46,5 +47,5 @@ SELECT (extract(epoch FROM p.moment) * 1000000)::bigint, p.id,
        r.queue, r.id, r.task, r.state::text, r.payload, r.priority, r.key, r.tries, r.crashes, r.body, r.progress,
        r.enqueued_at, r.ready_at, r.worker, r.leased_at, r.leased_until, r.ended_at, r.cancelling, r.history::text
 FROM (SELECT moment, id, id AS record FROM page UNION ALL SELECT moment, id, NULL FROM edge) p
-     LEFT JOIN distq.record r ON r.id = p.record
+     LEFT JOIN distq.record r ON r.id = ANY (ARRAY[p.record])
 ORDER BY p.record IS NULL, p.moment, p.id

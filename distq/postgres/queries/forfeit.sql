@@ -8,7 +8,7 @@ WITH held AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ), ended AS (
     DELETE FROM distq.job j USING held h
-    WHERE j.id = h.id AND h.ends
+    WHERE j.id = ANY (ARRAY[h.id]) AND h.ends
     RETURNING j.id, j.queue, j.task, j.payload, j.priority, j.key, j.hold, j.hold_seconds, j.tries, h.crashes, j.progress,
               j.worker, j.leased_at, j.enqueued_at, j.cancel_reason,
               CASE WHEN h.begun THEN distq.remember(j.history, %(attempts)s, 'crash', j.worker, j.leased_at, 0, '')
@@ -27,7 +27,7 @@ WITH held AS MATERIALIZED (
         history = CASE WHEN h.begun THEN distq.remember(j.history, %(attempts)s, 'crash', j.worker, j.leased_at, 0, '')
                        ELSE j.history END
     FROM held h
-    WHERE j.id = h.id AND NOT h.ends
+    WHERE j.id = ANY (ARRAY[h.id]) AND NOT h.ends
     RETURNING j.id
 ), told AS MATERIALIZED (
     SELECT distq.tell_ended(ARRAY(SELECT id FROM ended), %(ended_channel)s) WHERE EXISTS (SELECT FROM distq.watch)

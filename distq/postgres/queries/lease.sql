@@ -5,7 +5,7 @@ WITH paused AS MATERIALIZED (
 ), suspect AS MATERIALIZED (
     SELECT id FROM distq.job
     WHERE %(alone)s AND queue = %(queue)s AND state = 'ready' AND crashes > 0 AND NOT EXISTS (SELECT FROM paused)
-    ORDER BY ready_at
+    ORDER BY ready_at, id
     LIMIT 1
     FOR UPDATE SKIP LOCKED
 ), candidate AS MATERIALIZED (

@@ -1,15 +1,15 @@
 -- Make dead and cancelled jobs ready again, but for those whose key another has. Locks as in enqueue_keyed.sql.
--- The empty text and the cast keep the planner on the primary key.
+-- The cast keeps the planner on the primary key.
 WITH input AS MATERIALIZED (
     SELECT f.*, n.place
     FROM unnest(%(ids)s::uuid[], %(queues)s::text[]) WITH ORDINALITY AS n (id, queue, place)
-         JOIN distq.finished f ON f.id = n.id AND f.queue || '' = n.queue
+         JOIN distq.finished f ON f.id = ANY (ARRAY[n.id]) AND f.queue = n.queue
     WHERE f.state::text IN ('dead', 'cancelled')
-    ORDER BY f.id
+    ORDER BY n.id
     FOR UPDATE OF f
 ), keyed AS MATERIALIZED (
     SELECT DISTINCT ON (i.queue, i.key) i.id, i.queue, i.key, c.job_id, c.claimed_at
-    FROM input i LEFT JOIN distq.claim c ON c.queue = i.queue AND c.key = i.key
+    FROM input i LEFT JOIN distq.claim c ON c.queue = ANY (ARRAY[i.queue]) AND c.key = i.key
     WHERE i.hold IN ('waiting', 'active') AND (c.until > clock_timestamp() IS NOT TRUE OR c.job_id = i.id)
     ORDER BY i.queue, i.key, i.place
 ), claimed AS (

@@ -15,13 +15,14 @@ WITH outcome AS MATERIALIZED (
     WHERE o.kind IN ('retry', 'snooze', 'release') AND h.cancel_reason IS NOT NULL
 ), ended AS (
     DELETE FROM distq.job j USING outcome o
-    WHERE j.id = o.id AND j.token = o.token
+    WHERE j.id = ANY (ARRAY[o.id]) AND j.token = o.token
       AND (o.kind IN ('done', 'dead', 'cancelled') OR (o.id, o.token) IN (SELECT id, token FROM stopped))
       AND (SELECT count(*) FROM held) >= 0
     RETURNING j.id, j.queue, j.task, j.payload, j.priority, j.key, j.hold, j.hold_seconds,
               j.tries + (o.kind = 'retry')::int AS tries, j.crashes, j.progress, j.worker, j.leased_at, j.enqueued_at,
               CASE WHEN o.kind IN ('done', 'dead', 'cancelled') THEN o.kind ELSE 'cancelled' END AS state,
-              CASE WHEN o.kind IN ('done', 'dead', 'cancelled') THEN o.body ELSE j.cancel_reason END AS body,
+              CASE WHEN o.kind IN ('done', 'dead') OR o.kind = 'cancelled' AND o.body <> '' THEN o.body
+                   ELSE coalesce(j.cancel_reason, o.body) END AS body,
               CASE WHEN o.kind IN ('done', 'release') THEN j.history
                    ELSE distq.remember(j.history, %(attempts)s, o.kind, j.worker, j.leased_at, o.ran, o.body)
               END AS history
@@ -45,7 +46,7 @@ WITH outcome AS MATERIALIZED (
                        ELSE distq.remember(j.history, %(attempts)s, o.kind, j.worker, j.leased_at, o.ran, o.body) END,
         token = NULL, worker = NULL, leased_until = NULL
     FROM outcome o
-    WHERE j.id = o.id AND j.token = o.token AND o.kind IN ('retry', 'snooze', 'release')
+    WHERE j.id = ANY (ARRAY[o.id]) AND j.token = o.token AND o.kind IN ('retry', 'snooze', 'release')
       AND (o.id, o.token) NOT IN (SELECT id, token FROM stopped)
       AND (SELECT count(*) FROM held) >= 0
     RETURNING j.id, j.queue, j.state

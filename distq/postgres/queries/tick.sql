@@ -3,8 +3,6 @@ WITH pulse AS MATERIALIZED (
     SELECT ticked_at FROM distq.pulse
     WHERE ticked_at < now() - interval '0.25 second' OR ticked_at > now() OR %(eager)s
     FOR UPDATE SKIP LOCKED
-), beaten AS (
-    UPDATE distq.pulse SET ticked_at = now() WHERE EXISTS (SELECT FROM pulse)
 ), outage AS MATERIALIZED (
     SELECT ticked_at < now() - %(outage)s * interval '1 second' AS grace FROM pulse
 ), due AS MATERIALIZED (
@@ -15,7 +13,7 @@ WITH pulse AS MATERIALIZED (
 ), promoted AS (
     UPDATE distq.job SET state = 'ready', ready_at = ready_at - priority * %(ageing)s * interval '1 second'
     WHERE id = ANY (ARRAY(SELECT id FROM due))
-    RETURNING queue
+    RETURNING queue, crashes
 ), expired AS MATERIALIZED (
     SELECT id, cancel_reason IS NOT NULL OR crashes + 1 >= %(budget)s AS ends,
            cancel_reason IS NULL AND crashes + 1 >= %(budget)s AS buried
@@ -23,12 +21,16 @@ WITH pulse AS MATERIALIZED (
     WHERE state = 'leased' AND leased_until <= now() AND EXISTS (SELECT FROM pulse)
     ORDER BY leased_until LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
+), beaten AS (
+    -- Not while leases are left that an outage let run out: the next pass is to know of it too.
+    UPDATE distq.pulse SET ticked_at = now()
+    WHERE EXISTS (SELECT FROM pulse) AND NOT ((SELECT grace FROM outage) AND (SELECT count(*) FROM expired) = %(limit)s)
 ), spared AS (
     UPDATE distq.job SET leased_until = now() + %(grace)s * interval '1 second'
     WHERE id = ANY (ARRAY(SELECT id FROM expired)) AND (SELECT grace FROM outage)
 ), ended AS (
     DELETE FROM distq.job j USING expired e
-    WHERE j.id = e.id AND e.ends AND NOT (SELECT grace FROM outage)
+    WHERE j.id = ANY (ARRAY[e.id]) AND e.ends AND NOT (SELECT grace FROM outage)
     RETURNING j.*, e.buried
 ), kept AS (
     INSERT INTO distq.finished (id, queue, task, payload, state, priority, key, hold, hold_seconds, tries, crashes, body,
@@ -44,7 +46,7 @@ WITH pulse AS MATERIALIZED (
     SET state = 'ready', crashes = j.crashes + 1, token = NULL, worker = NULL, leased_until = NULL,
         history = distq.remember(j.history, %(attempts)s, 'crash', j.worker, j.leased_at, 0, '')
     FROM expired e
-    WHERE j.id = e.id AND NOT e.ends AND NOT (SELECT grace FROM outage)
+    WHERE j.id = ANY (ARRAY[e.id]) AND NOT e.ends AND NOT (SELECT grace FROM outage)
     RETURNING j.queue
 ), pruned AS (
     DELETE FROM distq.finished WHERE id = ANY (ARRAY(
@@ -58,18 +60,18 @@ WITH pulse AS MATERIALIZED (
     -- A claim whose job is forgotten ends by itself. One that is locked had ended: somebody is about to claim its key.
     SELECT k.queue, k.key,
            CASE p.hold WHEN 'active' THEN p.finished_at + p.hold_seconds * interval '1 second' ELSE now() END AS until
-    FROM pruned p JOIN distq.key k ON k.queue = p.queue AND k.key = p.key AND k.job_id = p.id
+    FROM pruned p JOIN distq.key k ON k.queue = ANY (ARRAY[p.queue]) AND k.key = p.key AND k.job_id = p.id
     WHERE p.key IS NOT NULL AND k.until IS NULL
     FOR UPDATE OF k SKIP LOCKED
 ), orphaned AS (
-    UPDATE distq.key k SET until = o.until FROM orphan o WHERE k.queue = o.queue AND k.key = o.key
+    UPDATE distq.key k SET until = o.until FROM orphan o WHERE k.queue = ANY (ARRAY[o.queue]) AND k.key = o.key
 ), stale AS MATERIALIZED (
     SELECT queue, key FROM distq.key
     WHERE until <= now() AND EXISTS (SELECT FROM pulse)
     ORDER BY until LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 ), freed AS (
-    DELETE FROM distq.key k USING stale s WHERE k.queue = s.queue AND k.key = s.key
+    DELETE FROM distq.key k USING stale s WHERE k.queue = ANY (ARRAY[s.queue]) AND k.key = s.key
 ), unwatched AS (
     DELETE FROM distq.watch WHERE id = ANY (ARRAY(
         SELECT id FROM distq.watch
@@ -89,5 +91,6 @@ SELECT (SELECT count(*) FROM promoted),
        (SELECT count(*) FROM pruned),
        (SELECT count(*) FROM pulse)
        * ((SELECT count(*) FROM distq.job WHERE queue = %(queue)s AND state = 'ready' AND crashes > 0)
+          + (SELECT count(*) FROM promoted WHERE queue = %(queue)s AND crashes > 0)
           + (SELECT count(*) FROM reclaimed WHERE queue = %(queue)s)),
        (SELECT count(*) FROM told) + (SELECT count(*) FROM woken)

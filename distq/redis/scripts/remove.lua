@@ -4,13 +4,17 @@
 --       keyed (hash), keys (hash), freed (zset), results (hash), done (zset), expiry (zset), dead (zset),
 --       cancelled (zset), watched (zset)
 -- ARGV  the ids, each once
--- Returns the ids that were forgotten.
--- WITH keys, forgetting
+-- Returns the ids that were forgotten, but for those of expired records.
+-- WITH keys, forgetting, records
 
-local tokens, gone = of_each(key.tokens, ARGV), {}
+local tokens, results = of_each(key.tokens, ARGV), of_each(key.results, ARGV)
+local gone, told = {}, {}
 for n, id in ipairs(ARGV) do
-  local known = call('HEXISTS', key.jobs, id) + call('HEXISTS', key.results, id) > 0
-  if known and not tokens[n] then gone[#gone + 1] = id end
+  local known = results[n] or call('HEXISTS', key.jobs, id) == 1
+  if known and not tokens[n] then
+    gone[#gone + 1] = id
+    if not (results[n] and expired(results[n])) then told[#told + 1] = id end
+  end
 end
 forget(gone)
-return gone
+return told

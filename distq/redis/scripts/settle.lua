@@ -67,7 +67,8 @@ local function return_others()
     if kind == 'dead' then
       dead[#dead + 1] = { id, body, token }
     elseif kind == 'cancelled' or reasons[n] then
-      cancelled[#cancelled + 1] = { id, kind == 'cancelled' and body or reasons[n], token }
+      local own = kind == 'cancelled' and (body ~= '' or not reasons[n])
+      cancelled[#cancelled + 1] = { id, own and body or reasons[n], token }
     else
       if body ~= '' then call('HSET', key.errors, id, body) end
       if delay ~= '0' then

@@ -11,7 +11,6 @@ local limit, grace, outage, eager = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]
 local gap = now - tonumber(call('GET', key.pulse) or 0)
 if gap < 250000 and gap >= 0 and not eager then return { 0, 0, 0, 0, 0 } end
 call('HDEL', key.tokens, '') -- a script that has written may go on when memory is full
-call('SET', key.pulse, text(now))
 
 local function due(set) return call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, limit) end
 
@@ -36,6 +35,8 @@ local function reclaim()
       if crash(id, tokens[n] or '/0/0 0', true) then buried = buried + 1 end
     end
   end
+  -- Not while leases are left that an outage let run out: the next pass is to know of it too.
+  if gap <= outage or #jobs < limit then call('SET', key.pulse, text(now)) end
   return gap > outage and 0 or #jobs - buried, buried
 end
 

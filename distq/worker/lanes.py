@@ -1,32 +1,31 @@
 """Lanes run leased jobs inside a worker process: threads for sync tasks, an event loop for async ones.
 
-A lane is fed with batches, holds what has not begun in its inbox, and hands every outcome to `done`.
+They are fed with batches, hold what has not begun in their inboxes, and hand every outcome to `done`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from distq import execution
 from distq.app import DistQ
 from distq.context import CurrentJob
-from distq.holdings import Holdings
 from distq.job import Lease, Outcome, OutcomeKind
 from distq.options import NO_LIMITS
-from distq.running import Run, Running, TaskRun, ThreadRun
-from distq.slots import Slots
+from distq.worker import execution
+from distq.worker.holdings import Holdings
+from distq.worker.running import Run, Running, TaskRun, ThreadRun
 
 
 class Context(NamedTuple):
     """What the lanes of a worker process share."""
 
     app: DistQ
-    slots: Slots
     running: Running
     holdings: Holdings
     done: Callable[[Outcome, float], None]
@@ -39,17 +38,51 @@ class Context(NamedTuple):
         self.done(Outcome(lease.id, lease.token, OutcomeKind.RELEASE), 0.0)
         return True
 
-    def begin(self, attempt: Run) -> int:
-        """Note that an attempt begins; returns its slot."""
-        place = self.slots.begin(attempt.lease.id)
-        self.running.begin(attempt)
-        return place
 
-    def end(self, attempt: Run, place: int, outcome: Outcome, seconds: float) -> None:
-        """Note that it has ended."""
-        self.running.end(attempt)
-        self.slots.end(place)
-        self.done(outcome, seconds)
+class Lanes:
+    """The lanes that an app needs: `concurrency` threads, the caller's among them, and a loop."""
+
+    def __init__(self, context: Context, concurrency: int) -> None:
+        self._app = context.app
+        kinds = [execution.is_async(self._app, task) for task in self._app.tasks]
+        hooks = [*self._app.hooks.start, *self._app.hooks.stop]
+        self._lane = ThreadLane(context)
+        self._threads = 1 if all(kinds) else concurrency
+        wants_loop = any(kinds) or any(map(inspect.iscoroutinefunction, hooks))
+        self._loop = LoopLane(context, concurrency) if wants_loop else None
+
+    def serve(self) -> None:
+        """Run jobs, sync ones in the calling thread too, until `finish`."""
+        for _ in range(self._threads - 1):
+            threading.Thread(target=self._lane.serve, daemon=True).start()
+        self._lane.serve()
+
+    def feed(self, leases: Sequence[Lease]) -> None:
+        """Take jobs to run."""
+        if self._loop:
+            self._loop.feed([lease for lease in leases if execution.is_async(self._app, lease.task)])
+            leases = [lease for lease in leases if not execution.is_async(self._app, lease.task)]
+        self._lane.feed(leases)
+
+    def recall(self) -> list[Lease]:
+        """Take back what has not begun."""
+        return self._lane.recall() + (self._loop.recall() if self._loop else [])
+
+    def call(self, function: Callable[[], Any]) -> None:
+        """Call a function here, or a coroutine function on the loop. Raises what it raises."""
+        if self._loop and inspect.iscoroutinefunction(function):
+            self._loop.call(function)
+        else:
+            function()
+
+    def finish(self) -> None:
+        """Let `serve` return."""
+        self._lane.finish(self._threads)
+
+    def close(self) -> None:
+        """End the loop. The calls of `serve` have returned."""
+        if self._loop:
+            self._loop.close()
 
 
 class ThreadLane:
@@ -64,10 +97,6 @@ class ThreadLane:
         for lease in leases:
             self._inbox.put(lease)
 
-    def waiting(self) -> int:
-        """How many jobs have not begun."""
-        return self._inbox.qsize()
-
     def recall(self) -> list[Lease]:
         """Take back what has not begun."""
         recalled: list[Lease] = []
@@ -80,7 +109,7 @@ class ThreadLane:
                 recalled.append(lease)
 
     def serve(self) -> None:
-        """Run jobs in the calling thread until `stop`."""
+        """Run jobs in the calling thread until `finish`."""
         context, get, clock = self._context, self._inbox.get, time.monotonic
         while (lease := get()) is not None:
             started = clock()
@@ -89,11 +118,12 @@ class ThreadLane:
             limits = execution.limits(context.app, lease)
             kind = Run if limits is NO_LIMITS else ThreadRun
             attempt = kind(lease, CurrentJob(lease, context.holdings.note), limits)
-            place = context.begin(attempt)
+            context.running.begin(attempt)
             outcome = execution.run(context.app, attempt)
-            context.end(attempt, place, outcome, clock() - started)
+            context.running.end(attempt)
+            context.done(outcome, clock() - started)
 
-    def stop(self, threads: int) -> None:
+    def finish(self, threads: int) -> None:
         """Let that many `serve` calls return when the inbox is empty."""
         for _ in range(threads):
             self._inbox.put(None)
@@ -127,10 +157,6 @@ class LoopLane:
             self._inbox.extend(leases)
         self._loop.call_soon_threadsafe(self._begin)
 
-    def waiting(self) -> int:
-        """How many jobs have not begun."""
-        return len(self._inbox)
-
     def recall(self) -> list[Lease]:
         """Take back what has not begun."""
         with self._lock:
@@ -152,15 +178,20 @@ class LoopLane:
             return
         limits = execution.limits(context.app, lease)
         attempt = TaskRun(lease, CurrentJob(lease, context.holdings.note), limits)
-        place = context.begin(attempt)
+        context.running.begin(attempt)
         outcome = await execution.arun(context.app, attempt)
-        context.end(attempt, place, outcome, time.monotonic() - started)
+        context.running.end(attempt)
+        context.done(outcome, time.monotonic() - started)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._begin()
 
-    def stop(self) -> None:
+    def call(self, function: Callable[[], Any]) -> None:
+        """Run a coroutine function on the loop and wait for it. Raises what it raises."""
+        asyncio.run_coroutine_threadsafe(function(), self._loop).result()
+
+    def close(self) -> None:
         """End the loop; what still runs is cancelled."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)

@@ -10,9 +10,8 @@ import time
 from distq.context import CurrentJob
 from distq.errors import JobTimeout
 from distq.job import Lease
-from distq.options import Limits
-
-NEVER = float("inf")
+from distq.options import HARD_AFTER, Limits
+from distq.worker.slots import NEVER, Slots
 
 
 class Run:
@@ -24,6 +23,9 @@ class Run:
         self.soft_at = NEVER if limits.soft is None else now + limits.soft
         self.hard_at = NEVER if limits.hard is None else now + limits.hard
         self.timed_out = False
+        self.doomed = False
+        """Whether its hard limit is over: it is settled, whatever it does."""
+        self.place = 0
 
     def cancel(self) -> None:
         """Ask the job to stop; from any thread."""
@@ -91,23 +93,41 @@ class TaskRun(Run):
 
 
 class Running:
-    """All attempts under way in a process. The lanes begin and end them, the I/O thread stops them."""
+    """All attempts under way in a process. The lanes begin and end them, the I/O thread stops them.
 
-    def __init__(self) -> None:
+    The slots tell the supervisor of them.
+    """
+
+    def __init__(self, slots: Slots, *, hard_cancel: bool) -> None:
+        """With `hard_cancel` one that does not stop when it is asked to has a hard limit."""
+        self._slots, self._hard_cancel = slots, hard_cancel
+        self._lock = threading.Lock()
         # Not by the job's id: a lease that was lost may come back while its attempt still runs.
         self._runs: dict[Run, None] = {}
         self._limited: dict[Run, None] = {}
+        self.doomed = False
+        """Whether the process has a job that nothing can stop."""
         self.unwanted: set[str] = set()
         """Jobs that are to be cancelled and have not begun, as far as anybody knew."""
 
     def begin(self, run: Run) -> None:
+        run.place = self._slots.begin(run.lease, run.hard_at)
         self._runs[run] = None
         if run.hard_at < NEVER or run.soft_at < NEVER:
             self._limited[run] = None
 
     def end(self, run: Run) -> None:
-        del self._runs[run]
-        self._limited.pop(run, None)
+        with self._lock:
+            del self._runs[run]
+            self._limited.pop(run, None)
+            self._slots.end(run.place)
+
+    def _limit(self, run: Run, hard_at: float) -> None:
+        """Let the supervisor know of another hard limit."""
+        with self._lock:
+            if run in self._runs:
+                self._limited[run] = None
+                self._slots.limit(run.place, hard_at)
 
     def cancel(self, ids: set[str]) -> None:
         """Ask jobs to stop. Asking twice is asking once."""
@@ -117,22 +137,33 @@ class Running:
         for run in list(self._runs):
             if run.lease.id in ids and not run.job.stopping:
                 run.cancel()
+                if self._hard_cancel:
+                    run.hard_at = min(run.hard_at, time.monotonic() + HARD_AFTER)
+                    self._limit(run, run.hard_at)
 
     def overdue(self) -> list[Run]:
-        """Time out whom it is time for, and return those whose hard limit is over."""
+        """Time out whom it is time for, and return those whose hard limit is over now, each once."""
         now = time.monotonic()
         limited = list(self._limited)
         for run in limited:
             if now >= run.soft_at and not run.timed_out:
                 run.time_out()
-        return [run for run in limited if now >= run.hard_at]
+        overdue = [run for run in limited if now >= run.hard_at and not run.doomed]
+        for run in overdue:
+            run.doomed = self.doomed = True
+            self._limit(run, NEVER)
+        return overdue
 
     @property
     def next_limit(self) -> float:
         """When `overdue` is to be called next, on the monotonic clock."""
         limited = list(self._limited)
         return min(
-            (run.hard_at if run.timed_out else min(run.soft_at, run.hard_at) for run in limited),
+            (
+                run.hard_at if run.timed_out else min(run.soft_at, run.hard_at)
+                for run in limited
+                if not run.doomed
+            ),
             default=NEVER,
         )
 

@@ -14,8 +14,8 @@ from distq.errors import DistqError, InvalidArguments, JobTimeout
 from distq.job import Lease, Outcome, OutcomeKind
 from distq.messages import encode_error, encode_value, headers_of, remote_error
 from distq.options import NO_LIMITS, Limits
-from distq.running import Run
 from distq.task import AsyncTask, BaseTask
+from distq.worker.running import Run
 
 UNKNOWN_TASK_DELAY = 5.0
 """Seconds that a job waits for a worker that knows its task: a rolling deploy has both kinds."""
@@ -56,8 +56,13 @@ def run(app: DistQ, attempt: Run) -> Outcome:
     try:
         attempt.start()
         args, kwargs = task.signature.decode(lease.payload)
+        value = None
         try:
-            value = task.function(*args, **kwargs)
+            if app.hooks.wrap_runs:
+                with app.hooks.running(attempt.job):
+                    value = task.function(*args, **kwargs)
+            else:
+                value = task.function(*args, **kwargs)
         finally:
             attempt.finish()
         return _returned(task, attempt, value)
@@ -76,7 +81,9 @@ async def arun(app: DistQ, attempt: Run) -> Outcome:
     context.enter(attempt.job)
     try:
         args, kwargs = task.signature.decode(lease.payload)
-        value = await task.function(*args, **kwargs)
+        value = None
+        with app.hooks.running(attempt.job):
+            value = await task.function(*args, **kwargs)
         attempt.finish()
         return _returned(task, attempt, value)
     except BaseException as error:  # noqa: BLE001
@@ -87,7 +94,7 @@ async def arun(app: DistQ, attempt: Run) -> Outcome:
 def _returned(task: BaseTask[..., Any], attempt: Run, value: Any) -> Outcome:
     lease = attempt.lease
     if attempt.job.heeded:
-        return _controlled(task, lease, Cancel("it stopped when it was asked to"))
+        return _stopped(lease)
     if isinstance(value, Control):
         return _controlled(task, lease, value)
     body = encode_value(value)
@@ -101,10 +108,16 @@ def _raised(task: BaseTask[..., Any], attempt: Run, error: BaseException) -> Out
     if isinstance(error, Control):
         return _controlled(task, lease, error)
     if isinstance(error, asyncio.CancelledError) and attempt.job.stopping:
-        return _controlled(task, lease, Cancel("it stopped when it was asked to"))
+        return _stopped(lease)
     if isinstance(error, asyncio.CancelledError) and attempt.timed_out:
         error = JobTimeout().with_traceback(error.__traceback__)
+    task.app.hooks.failed(attempt.job, error)
     return failed(task, lease, error)
+
+
+def _stopped(lease: Lease) -> Outcome:
+    """The outcome of a job that stopped as it was asked to: the storage has the reason."""
+    return Outcome(lease.id, lease.token, OutcomeKind.CANCELLED)
 
 
 def _controlled(task: BaseTask[..., Any], lease: Lease, control: Control) -> Outcome:
@@ -132,10 +145,16 @@ def dead(lease: Lease | Outcome, error: BaseException) -> Outcome:
     return Outcome(lease.id, lease.token, OutcomeKind.DEAD, encode_error(remote))
 
 
-def overran(app: DistQ, lease: Lease) -> Outcome:
-    """The outcome of a job that went on after it was interrupted."""
+def overran(app: DistQ, lease: Lease, *, cancelled: bool = False) -> Outcome:
+    """The outcome of a job that went on after it was interrupted, or asked to stop."""
+    task = app.find_task(lease.task)
+    if cancelled:
+        telemetry.emit(
+            "warn", "job {id} did not stop when it was cancelled: its process is ended", id=lease.id
+        )
+        return _stopped(lease)
     error = JobTimeout("the job went on after its timeout; its process is ended")
-    return failed(app.find_task(lease.task), lease, error)
+    return failed(task, lease, error)
 
 
 def failed(task: BaseTask[..., Any], lease: Lease, error: BaseException) -> Outcome:

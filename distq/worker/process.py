@@ -1,7 +1,8 @@
-"""The life of one worker process, started by the pool: `python -m distq.process SETTINGS`."""
+"""The life of one worker process, started by the pool: `python -m distq.worker.process SETTINGS`."""
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from distq import telemetry
-from distq.locate import load_app
-from distq.slots import Slots
-from distq.worker import Settings, Worker
+from distq.locate import URL_VARIABLE, load_app
+from distq.worker.settings import Settings
+from distq.worker.slots import Slots
+from distq.worker.worker import Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,7 @@ class Birth:
     app: str
     name: str
     settings: Settings
+    json: bool
     slots: int
     lifeline: int
 
@@ -39,10 +42,13 @@ class Birth:
 def main() -> None:
     """Run a worker until it is told to stop, or until its pool is gone."""
     birth = Birth.decode(sys.argv[1])
-    telemetry.show_on_console()
+    telemetry.show_on_console(json=birth.json)
+    faulthandler.enable()  # the pool aborts a process that stands still: then it says where it stood
     threading.Thread(target=_follow, args=(birth.lifeline,), daemon=True).start()
     slots = Slots(birth.slots, slot_count(birth.settings))
-    Worker(load_app(birth.app), birth.name, birth.settings, slots).run()
+    sys.exit(
+        Worker(load_app(birth.app, os.environ.pop(URL_VARIABLE, "")), birth.name, birth.settings, slots).run()
+    )
 
 
 def slot_count(settings: Settings) -> int:

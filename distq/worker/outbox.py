@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from distq import execution, telemetry
+from distq import telemetry
 from distq.errors import SchemaError, StorageError, StorageUnavailable
 from distq.job import Lease, Outcome, OutcomeKind
 from distq.storage import Storage
+from distq.worker import execution
 
 
 class Outbox:

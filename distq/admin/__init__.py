@@ -1,0 +1,1 @@
+"""For people who look after queues: what is there, why it does not run, and changing many jobs at once."""

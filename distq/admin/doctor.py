@@ -1,0 +1,168 @@
+"""Examines a deployment: the storage, what waits in it, who is there to run it, and an application."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from distq.admin.bulk import find
+from distq.admin.overview import live_workers, queue_views
+from distq.admin.views import QueueView
+from distq.admin.wording import plural, spell
+from distq.app import DistQ
+from distq.errors import SchemaError
+from distq.finding import Finding, Severity
+from distq.job import Filter, JobState, Presence
+from distq.steps import Steps, run
+from distq.storage import Storage
+from distq.worker.settings import Settings
+
+SAMPLE = 500
+"""Ready jobs of a queue whose tasks are looked at, the first ones."""
+
+MANY_DEAD = 100
+"""Dead jobs of a queue that somebody should look at."""
+
+
+def diagnose(storage: Storage, app: DistQ | None = None) -> list[Finding]:
+    """Examine the storage, its queues, and the application if there is one. Raises StorageUnavailable."""
+    findings = storage.examine()
+    try:
+        findings += run(storage, examine_queues(storage))
+        if app:
+            findings += run(storage, examine_app(storage, app))
+    except SchemaError:
+        pass  # the storage's own findings say so
+    return findings
+
+
+def examine_queues(storage: Storage) -> Steps[list[Finding]]:
+    """What waits in the queues, and whether anybody can run it."""
+    views = yield from queue_views(storage)
+    workers = yield from live_workers(storage)
+    findings: list[Finding] = []
+    for view in views:
+        crew = [worker for worker in workers if view.name in worker.queues]
+        looks = [_unserved(view), _paused(view), _dead(view)]
+        looks += yield from _unknown_tasks(storage, view, crew)
+        findings += [finding for finding in looks if finding]
+    running = f"{len(views)} with jobs or workers, {len(workers)} live worker processes"
+    return findings or [Finding(Severity.OK, f"queues: {running}, nothing is stuck")]
+
+
+def _unserved(view: QueueView) -> Finding | None:
+    waiting = view.counts[JobState.READY]
+    if view.workers or not waiting:
+        return None
+    return Finding(
+        Severity.PROBLEM,
+        f"queue {view.name}: no live worker serves it, and {plural(waiting, 'job')} could run",
+        "nothing of it runs",
+        f"distq worker MODULE:APP --queues {view.name}",
+    )
+
+
+def _paused(view: QueueView) -> Finding | None:
+    waiting = view.counts[JobState.READY]
+    if not view.paused or not waiting:
+        return None
+    what = f"queue {view.name}: is paused, and {plural(waiting, 'job')} could run"
+    return Finding(Severity.WARNING, what, "nothing of it starts", f"distq resume {view.name}")
+
+
+def _dead(view: QueueView) -> Finding | None:
+    dead = view.counts[JobState.DEAD]
+    if dead < MANY_DEAD:
+        return None
+    return Finding(
+        Severity.WARNING,
+        f"queue {view.name}: {dead:,} jobs are dead",
+        "they failed for good, and nobody has replayed or removed them",
+        f"distq list {view.name} --state dead; then distq replay --queue {view.name}, or distq purge",
+    )
+
+
+def _unknown_tasks(storage: Storage, view: QueueView, crew: list[Presence]) -> Steps[list[Finding]]:
+    """The tasks of the first ready jobs that none of the queue's workers knows."""
+    if not crew or not view.counts[JobState.READY]:
+        return []
+    ready = yield from find(storage, [Filter(view.name, JobState.READY)], limit=SAMPLE)
+    known = {task for worker in crew for task in worker.tasks}
+    unknown = Counter(job.task for job in ready if job.task not in known)
+    return [
+        Finding(
+            Severity.PROBLEM,
+            f"task {task}: {number:,} of the first {len(ready):,} ready jobs of queue {view.name} are of it,"
+            " and no live worker knows it",
+            "they wait until a worker comes that does",
+            f"deploy workers that know it, or distq cancel --queue {view.name} --task {task}",
+        )
+        for task, number in unknown.most_common()
+    ]
+
+
+def examine_app(storage: Storage, app: DistQ) -> Steps[list[Finding]]:
+    """Whether the workers that are there fit the application, and its tasks the workers' defaults."""
+    workers = yield from live_workers(storage)
+    looks = [_unmanned(app, workers), _unprepared(app, workers), _endless(app), _longest(app)]
+    return [finding for finding in looks if finding]
+
+
+def _unmanned(app: DistQ, workers: list[Presence]) -> Finding | None:
+    unmanned = sorted(set(app.queues) - {queue for worker in workers for queue in worker.queues})
+    if not unmanned:
+        return None
+    return Finding(
+        Severity.WARNING,
+        f"application: no live worker serves its queues {', '.join(unmanned)}",
+        "what is enqueued there waits",
+        f"distq worker MODULE:APP --queues {','.join(unmanned)}",
+    )
+
+
+def _unprepared(app: DistQ, workers: list[Presence]) -> Finding | None:
+    """Tasks whose queues are served, though by nobody who knows them."""
+    crews = {queue: [worker for worker in workers if queue in worker.queues] for queue in app.queues}
+    unknown = [
+        name
+        for name, task in sorted(app.tasks.items())
+        if (crew := crews[task.declared.queue]) and not any(name in worker.tasks for worker in crew)
+    ]
+    if not unknown:
+        return None
+    return Finding(
+        Severity.WARNING,
+        f"application: no live worker knows its tasks {', '.join(unknown)}",
+        "their jobs wait until one comes that does",
+        "deploy the application's present version to the workers",
+    )
+
+
+def _endless(app: DistQ) -> Finding | None:
+    endless = [name for name, task in sorted(app.tasks.items()) if task.declared.limits({}).hard is None]
+    if not endless:
+        return None
+    return Finding(
+        Severity.NOTE,
+        f"timeouts: tasks without one are {', '.join(endless)}",
+        "a lease is renewed for as long as its process lives, so a job that hangs keeps its slot for ever",
+        "@app.task(timeout=…)",
+    )
+
+
+def _longest(app: DistQ) -> Finding | None:
+    """A timeout above the ttl is harmless, for leases are renewed; one above the grace time is not."""
+    times = {name: task.declared.limits({}).soft or 0.0 for name, task in app.tasks.items()}
+    longest = max(times, key=times.__getitem__, default="")
+    if not times.get(longest):
+        return None
+    defaults = Settings(weights={})
+    what = f"timeouts: the longest is {spell(times[longest])}, of task {longest}"
+    if times[longest] <= defaults.grace:
+        return Finding(Severity.OK, f"{what}; leases of {defaults.ttl:.0f} s are renewed while a job runs")
+    return Finding(
+        Severity.NOTE,
+        f"{what}, longer than the grace time of {defaults.grace:.0f} s that workers have by default",
+        "a job that runs for longer when its workers are stopped, as by a deployment, begins again elsewhere"
+        f" (the ttl of {defaults.ttl:.0f} s does not matter: leases are renewed)",
+        f"distq worker --grace {times[longest]:.0f}",
+    )

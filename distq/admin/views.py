@@ -1,0 +1,207 @@
+"""What people see of jobs, queues and workers: on the command line as JSON, and by a service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import from_json
+
+from distq.ids import split_id
+from distq.job import Attempt, JobRecord, JobState, Presence
+from distq.messages import arguments_of, decode_error, decode_progress, headers_of
+
+_LATEST = 253_402_300_799.0
+"""The last second that a datetime can be."""
+
+
+class View(BaseModel):
+    """Base of the views: frozen values."""
+
+    # Built when first used: a plug-in of pydantic, as logfire has one, may take half a second to load.
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+
+class ErrorView(View):
+    """An error of a job's."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+    @property
+    def line(self) -> str:
+        """The type, and the first line of the message."""
+        first = next(iter(self.message.strip().splitlines()), "")
+        return f"{self.type}: {first}" if first else self.type
+
+
+class ProgressView(View):
+    """How far a job last said it is, from 0 to 1."""
+
+    fraction: float
+    message: str = ""
+
+
+class AttemptView(View):
+    """An attempt that did not end the job well. `ran` is in seconds."""
+
+    kind: str
+    worker: str
+    leased_at: datetime
+    ended_at: datetime
+    ran: float
+    error: ErrorView | None
+
+    @classmethod
+    def of(cls, attempt: Attempt) -> AttemptView:
+        """The view of an attempt."""
+        return cls(
+            kind=attempt.kind,
+            worker=attempt.worker,
+            leased_at=moment(attempt.leased_at),
+            ended_at=moment(attempt.ended_at),
+            ran=attempt.ran,
+            error=error_of(attempt.error),
+        )
+
+
+class JobView(View):
+    """A job. What does not apply is None; of done jobs the arguments are not kept everywhere.
+
+    `error` is why it ended, or the last one of a job that is to run again.
+    """
+
+    id: str
+    queue: str
+    task: str
+    state: JobState
+    priority: int
+    key: str | None
+    tries: int
+    crashes: int
+    arguments: Any
+    headers: dict[str, Any]
+    result: Any
+    error: ErrorView | None
+    progress: ProgressView | None
+    enqueued_at: datetime
+    ready_at: datetime | None
+    leased_at: datetime | None
+    leased_until: datetime | None
+    ended_at: datetime | None
+    worker: str | None
+    cancelling: bool
+    attempts: list[AttemptView]
+
+    @classmethod
+    def of(cls, record: JobRecord) -> JobView:
+        """The view of a record."""
+        is_done = record.state is JobState.DONE
+        arguments, headers = _call(record.payload)
+        return cls(
+            id=record.id,
+            queue=split_id(record.id)[0],
+            task=record.task,
+            state=record.state,
+            priority=record.priority,
+            key=record.key or None,
+            tries=record.tries,
+            crashes=record.crashes,
+            arguments=arguments,
+            headers=headers,
+            result=_decoded(record.body) if is_done else None,
+            error=None if is_done else error_of(record.body),
+            progress=_progress(record.progress),
+            enqueued_at=moment(record.enqueued_at),
+            worker=record.worker or None,
+            cancelling=record.cancelling,
+            attempts=[AttemptView.of(attempt) for attempt in record.attempts],
+            **{
+                name: None if (at := getattr(record, name)) is None else moment(at)
+                for name in ("ready_at", "leased_at", "leased_until", "ended_at")
+            },
+        )
+
+
+class WorkerView(View):
+    """A worker process that is alive. `seen` is how many seconds ago it last said so."""
+
+    name: str
+    host: str
+    pid: int
+    queues: list[str]
+    tasks: list[str]
+    seen: float
+
+    @classmethod
+    def of(cls, presence: Presence) -> WorkerView:
+        """The view of a presence."""
+        return cls.model_validate(presence._asdict())
+
+
+class QueueView(View):
+    """A queue: how many jobs are in each state, and the names of the live workers that serve it."""
+
+    name: str
+    paused: bool
+    counts: dict[JobState, int]
+    workers: list[str]
+
+    @classmethod
+    def of(
+        cls, name: str, *, paused: bool, counts: Mapping[JobState, int], workers: list[Presence]
+    ) -> QueueView:
+        """The view of a queue. `workers` may serve other queues."""
+        return cls(
+            name=name,
+            paused=paused,
+            counts={state: counts.get(state, 0) for state in JobState},
+            workers=[worker.name for worker in workers if name in worker.queues],
+        )
+
+
+def moment(seconds: float) -> datetime:
+    """A time of the storage's."""
+    return datetime.fromtimestamp(min(max(seconds, 0.0), _LATEST), UTC)
+
+
+def error_of(body: bytes) -> ErrorView | None:
+    """The error in a body; None for an empty one. What is not as distq writes it is shown as it is."""
+    if not body:
+        return None
+    try:
+        return ErrorView(**decode_error(body)._asdict())
+    except (ValueError, TypeError):
+        return ErrorView(type="Unknown", message=_text(body))
+
+
+def _progress(body: bytes) -> ProgressView | None:
+    try:
+        progress = decode_progress(body)
+        return None if progress is None else ProgressView(**progress._asdict())
+    except (ValueError, TypeError):
+        return ProgressView(fraction=0.0, message=_text(body))
+
+
+def _call(payload: bytes) -> tuple[Any, dict[str, Any]]:
+    """The arguments and the headers of a payload."""
+    if not payload:
+        return None, {}
+    try:
+        return _decoded(arguments_of(payload)), headers_of(payload)
+    except ValueError:
+        return _text(payload), {}
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return from_json(body)
+    except ValueError:
+        return _text(body)
+
+
+def _text(body: bytes) -> str:
+    return body.decode(errors="replace")

@@ -1,0 +1,71 @@
+"""What a user's code may add to enqueuing, to running, and to the life of a worker process.
+
+Middleware is a generator function with one `yield`, as for `contextlib.contextmanager`: what is before it
+happens before, what is after it after, and an error is raised at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from distq import telemetry
+from distq.context import CurrentJob
+
+
+@dataclass(slots=True)
+class Call:
+    """A call on its way to the queue. What a middleware changes is what is enqueued."""
+
+    task: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    headers: dict[str, Any]
+
+
+AroundEnqueue = Callable[[Call], Iterator[None]]
+AroundRun = Callable[[CurrentJob], Iterator[None]]
+Middleware = Callable[[Any], AbstractContextManager[None]]
+ErrorHook = Callable[[CurrentJob, BaseException], object]
+
+
+@dataclass(slots=True)
+class Hooks:
+    """An app's, in the order in which they were added; of middleware the first is the outermost."""
+
+    start: list[Callable[[], Any]] = field(default_factory=list[Callable[[], Any]])
+    stop: list[Callable[[], Any]] = field(default_factory=list[Callable[[], Any]])
+    error: list[ErrorHook] = field(default_factory=list[ErrorHook])
+    around_enqueue: list[Middleware] = field(default_factory=list[Middleware])
+    around_run: list[Middleware] = field(default_factory=list[Middleware])
+
+    @property
+    def wrap_runs(self) -> bool:
+        """Whether there is anything in `running`."""
+        return bool(self.around_run) or telemetry.tracing()
+
+    def running(self, job: CurrentJob) -> AbstractContextManager[Any]:
+        """The span of a run, and the middleware around it."""
+        with ExitStack() as stack:
+            if telemetry.tracing():
+                stack.enter_context(telemetry.running(job))
+            for middleware in self.around_run:
+                stack.enter_context(middleware(job))
+            return stack.pop_all()
+
+    def failed(self, job: CurrentJob, error: BaseException) -> None:
+        """Tell the error hooks. What they raise is only recorded: the job has an error already."""
+        for hook in self.error:
+            try:
+                hook(job, error)
+            except Exception as mistake:  # noqa: BLE001
+                telemetry.emit(
+                    "error", "job {id}: the error hook failed: {error!r}", id=job.id, error=mistake
+                )
+
+
+def middleware(function: Callable[[Any], Iterator[None]]) -> Middleware:
+    """A generator function as one of context managers."""
+    return contextmanager(cast(Callable[[Any], Generator[None]], function))

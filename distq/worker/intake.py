@@ -1,0 +1,105 @@
+"""What a worker process leases, from which queue, and how much ahead."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+
+from distq.job import Lease
+from distq.worker.holdings import Holdings
+from distq.worker.lanes import Lanes
+from distq.worker.maintenance import Maintenance
+from distq.worker.outbox import Outbox
+from distq.worker.settings import Settings
+
+HORIZON = 0.05
+"""Seconds of work that a process holds in advance."""
+
+LARGEST_BATCH = 500
+"""Jobs that a process holds in advance at most."""
+
+PATIENCE = 1.0
+"""Seconds after which a leased job that has not begun is given back."""
+
+
+class Intake:
+    """Leases jobs and feeds them to the lanes. For the I/O thread."""
+
+    def __init__(
+        self, settings: Settings, holdings: Holdings, lanes: Lanes, outbox: Outbox, maintenance: Maintenance
+    ) -> None:
+        self._settings, self._holdings, self._lanes = settings, holdings, lanes
+        self._outbox, self._maintenance = outbox, maintenance
+        self._turns = deque(turns(settings.weights))
+        self._budget = settings.max_jobs or float("inf")
+        self._alone = False
+        self._fed_at = time.monotonic()
+        self.hungry_since = float("inf")
+        """Since when, on the monotonic clock, there was room and nothing was leased."""
+
+    @property
+    def spent(self) -> bool:
+        """Whether the process has had as many jobs as it may."""
+        return self._budget <= 0 and not self._holdings
+
+    def lease(self) -> bool:
+        """Fill what room there is. Returns whether there may be more to lease. Raises StorageError."""
+        asked: set[str] = set()
+        for _ in range(len(self._turns)):
+            self._turns.rotate(-1)
+            queue = self._turns[-1]
+            if queue in asked:
+                continue
+            if not (room := self.room()):
+                self.hungry_since = float("inf")
+                return False
+            asked.add(queue)
+            if self._lease_from(queue, room) == room:
+                return True
+        return False
+
+    def room(self) -> int:
+        """How many jobs to lease now: none where it would be a sliver of what is held in advance."""
+        if self._holdings and (self._alone or self._maintenance.draining):
+            return 0
+        slots, mean = self._settings.concurrency, self._outbox.mean
+        ahead = min(int(slots * HORIZON / mean), LARGEST_BATCH) if mean < HORIZON else 0
+        room = slots + ahead - len(self._holdings)
+        return int(min(room, self._budget)) if room > ahead // 2 else 0
+
+    def _lease_from(self, queue: str, limit: int) -> int:
+        idle = not self._holdings
+        leases = self._holdings.lease(queue, limit)
+        if idle:
+            self._alone = any(lease.crashes for lease in leases)
+            self._maintenance.drained()
+        if leases:
+            self._budget -= len(leases)
+            self._fed_at, self.hungry_since = time.monotonic(), float("inf")
+            self._lanes.feed(leases)
+        else:
+            self.hungry_since = min(self.hungry_since, time.monotonic())
+        return len(leases)
+
+    def recall(self, *, after: float = 0.0) -> Sequence[Lease]:
+        """Take back what has not begun so many seconds after it was leased."""
+        if time.monotonic() - self._fed_at < after:
+            return ()
+        recalled = self._lanes.recall()
+        self._budget += len(recalled)
+        return recalled
+
+
+def turns(weights: Mapping[str, int]) -> Iterable[str]:
+    """One round of the queues, each as often as its weight says, spread evenly.
+
+    The smooth weighted round robin of nginx.
+    """
+    total, credit = sum(weights.values()), dict.fromkeys(weights, 0)
+    for _ in range(total):
+        for queue, weight in weights.items():
+            credit[queue] += weight
+        chosen = max(credit, key=credit.__getitem__)
+        credit[chosen] -= total
+        yield chosen

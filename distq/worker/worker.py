@@ -1,0 +1,252 @@
+"""One worker process: lease → run → settle.
+
+The I/O thread alone talks to the storage: it leases ahead, settles in batches, renews leases, does the
+duties that come round, and gives back what has not begun in time. Lanes run the jobs beside it, so a lease
+is renewed whatever the task's code does. The main thread is one of the sync lane's threads.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from traceback import format_exc
+
+from distq import telemetry
+from distq.app import DistQ
+from distq.errors import StorageError
+from distq.job import JobState, Outcome
+from distq.polling import readable
+from distq.worker import execution
+from distq.worker.ending import RECYCLED, Ending
+from distq.worker.holdings import Holdings
+from distq.worker.intake import PATIENCE, Intake
+from distq.worker.lanes import Context, Lanes
+from distq.worker.maintenance import Maintenance
+from distq.worker.outbox import Outbox
+from distq.worker.presence import Announcer
+from distq.worker.retention import Keep, Retention
+from distq.worker.running import Run, Running
+from distq.worker.scheduler import Scheduler
+from distq.worker.settings import Settings
+from distq.worker.slots import Slots
+
+POLL = 1.0
+"""Seconds between looks at the storage when no hint comes, at most."""
+
+PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Seconds between attempts to reach a storage that does not answer; the last repeats."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+class Worker:
+    """A worker process's whole life is one call of `run`."""
+
+    def __init__(self, app: DistQ, name: str, settings: Settings, slots: Slots) -> None:
+        storage, queues = app.storage, settings.queues
+        self._app, self._storage, self._name, self._settings, self._slots = (
+            app,
+            storage,
+            name,
+            settings,
+            slots,
+        )
+        self._holdings = Holdings(storage, name, settings.ttl)
+        self._running = Running(slots, hard_cancel=settings.hard_cancel)
+        self._outbox = Outbox(storage, app.result_ttl)
+        self._lanes = Lanes(Context(app, self._running, self._holdings, self._done), settings.concurrency)
+        self._maintenance = Maintenance(storage, queues, settings.ttl)
+        self._intake = Intake(settings, self._holdings, self._lanes, self._outbox, self._maintenance)
+        self._scheduler = Scheduler(storage, app.crons.values())
+        self._announcer = Announcer(app, name, queues)
+        keep = Keep(app.dead_ttl, app.dead_limit)
+        retention = Retention(storage, queues, {JobState.DEAD: keep, JobState.CANCELLED: keep})
+        self._duties = (self._maintenance, self._scheduler, self._announcer, retention)
+        self._ending = Ending(settings, storage, self._intake)
+        self._listener = storage.listener(queues=queues, worker=name)
+        self._beat = min(POLL, settings.ttl / 4)
+        self._failures = 0
+        self._parked = False
+        self._wakeup, self._waker = os.pipe()
+        for descriptor in (self._wakeup, self._waker):
+            os.set_blocking(descriptor, False)
+
+    # -- life --------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Work until SIGTERM or `stop`, at once until SIGQUIT; returns the exit status. For the main thread.
+
+        What runs then may finish within the grace time. A job that does not is given back and the
+        process ends at once, for nothing can stop its thread.
+        """
+        descriptor = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        handlers = {number: signal.signal(number, _ignore) for number in _SIGNALS}
+        os.register_at_fork(after_in_child=_forget_signals)
+        for hook in self._app.hooks.start:
+            self._lanes.call(hook)
+        io = threading.Thread(target=self._work, name="distq-io", daemon=True)
+        io.start()
+        self._lanes.serve()
+        io.join()
+        for hook in self._app.hooks.stop:
+            self._lanes.call(hook)
+        self._lanes.close()
+        signal.set_wakeup_fd(descriptor)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        return self._ending.status
+
+    def stop(self) -> None:
+        """Ask the worker to end, from any thread."""
+        os.write(self._waker, bytes([signal.SIGTERM]))
+
+    def _work(self) -> None:
+        try:
+            while not self._over():
+                self._slots.beat()
+                self._listen()
+                try:
+                    self._step()
+                    self._failures = 0
+                except StorageError as error:
+                    self._back_off(error)
+            self._leave()
+        # Without its I/O thread the process would live on and do nothing: end it, to be replaced.
+        except BaseException:  # noqa: BLE001
+            telemetry.emit(
+                "error", "worker {name} cannot go on\n{trace}", name=self._name, trace=format_exc()
+            )
+            _quit(1)
+        if self._ending.overdue or self._running.doomed:
+            _quit(self._ending.status)
+        self._lanes.finish()
+
+    def _step(self) -> None:
+        # Renew first: what cannot be settled must not cost the others their leases.
+        self._running.cancel(self._holdings.renew(urgent=bool(self._outbox)))
+        self._doom(self._running.overdue())
+        self._settle()
+        self._recall_idle()
+        self._holdings.disown()
+        self._ending.limit()
+        if self._ending.begun:
+            self._give_back()
+        else:
+            for duty in self._duties:
+                duty.make()
+            if self._intake.lease() or self._maintenance.pending:
+                return
+            self._ending.consider(not self._holdings and not self._outbox, self._reconnect)
+        self._park()
+
+    def _over(self) -> bool:
+        """Nothing is left to do, or no time."""
+        settled = self._ending.begun and not self._holdings and not self._outbox
+        return settled or self._ending.too_late
+
+    def _reconnect(self) -> None:
+        self._storage.close()
+        self._listener.close()
+
+    def _leave(self) -> None:
+        self._listener.close()
+        try:
+            self._announcer.leave()
+        except StorageError as error:
+            telemetry.emit("warn", "{error}; it will notice that this worker is gone", error=error)
+
+    def _give_back(self) -> None:
+        self._outbox.release(self._intake.recall())
+        if self._ending.overdue:
+            self._outbox.release(self._holdings)
+        self._settle()
+
+    # -- settle ------------------------------------------------------------------------------------
+
+    def _done(self, outcome: Outcome, seconds: float) -> None:
+        """Called by the lanes, in their threads."""
+        self._outbox.add(outcome, seconds)
+        if self._parked:
+            self._parked = False
+            os.write(self._waker, b"\0")
+
+    def _settle(self) -> None:
+        outcomes = self._outbox.settle()
+        self._holdings.drop(outcomes)
+        if self._running.unwanted:
+            self._running.unwanted.difference_update(outcome.id for outcome in outcomes)
+
+    def _doom(self, overdue: Sequence[Run]) -> None:
+        """Settle jobs that nothing can stop, and end the process, for it has their threads.
+
+        Its other jobs may finish within the grace time, and are given back then.
+        """
+        for run in overdue:
+            outcome = execution.overran(self._app, run.lease, cancelled=run.job.stopping)
+            self._outbox.add(outcome, 0.0)
+        if overdue:
+            self._ending.begin(RECYCLED)
+
+    def _recall_idle(self) -> None:
+        """Give back what has not begun for too long."""
+        if recalled := self._intake.recall(after=PATIENCE):
+            self._outbox.release(recalled)
+            self._outbox.mean = max(self._outbox.mean, PATIENCE)
+            self._settle()
+
+    # -- wait --------------------------------------------------------------------------------------
+
+    def _park(self) -> None:
+        """Wait for a hint from the storage, an outcome, a signal, a time limit, or the next pass."""
+        self._parked = True
+        beat = self._beat / 10 if self._ending.begun else self._beat
+        until = min(time.monotonic() + beat, self._running.next_limit, self._scheduler.next_at)
+        while not self._outbox and (left := until - time.monotonic()) > 0:
+            heard = self._listener.wait(timeout=left, wakeup=self._wakeup)
+            self._holdings.asked = self._holdings.asked or heard.cancel
+            # That jobs became ready is of no use to who has no room for them.
+            if self._ending.begun or not heard.ready or heard.cancel or self._intake.room():
+                break
+        self._parked = False
+
+    def _listen(self) -> None:
+        """Read what woke the I/O thread: the numbers of signals, and zeros from the lanes.
+
+        SIGINT is for the pool: a terminal sends it to the whole process group.
+        """
+        try:
+            signals = os.read(self._wakeup, 4096)
+        except BlockingIOError:
+            return
+        if signal.SIGTERM in signals:
+            self._ending.begin()
+        if signal.SIGQUIT in signals:
+            self._ending.hasten()
+
+    def _back_off(self, error: StorageError) -> None:
+        pause = PAUSES[min(self._failures, len(PAUSES) - 1)]
+        self._failures += 1
+        telemetry.emit("warn", "{error}; next attempt in {pause:g} s", error=error, pause=pause)
+        readable([self._wakeup], pause)
+
+
+def _quit(status: int) -> None:
+    """End the process now, whatever its other threads are at."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _forget_signals() -> None:
+    """A process that a task forks must not end this worker when it is told to end, and must end itself."""
+    signal.set_wakeup_fd(-1)
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _ignore(number: int, frame: object) -> None:
+    """The signal's number reaches the I/O thread through the wake-up descriptor."""
