@@ -15,7 +15,7 @@ bench: .venv/.bench rabbitmq-server ## Set up and compare the contenders: JOBS=1
 	@.venv/bin/python -m scenarios.run --jobs $(JOBS) $(ARGS)
 
 test: .venv/.dev rabbitmq-server pgbouncer ## Set up and run the tests: ARGS="-k servers"
-	@.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@.venv/bin/python -m pytest -n 4 --dist loadfile $(ARGS)
 
 test-deep: .venv/.dev ## Try new random sequences on PostgreSQL and Redis, for minutes: SEQUENCES=2000
 	@SEQUENCES=$(SEQUENCES) .venv/bin/python -m pytest -n 2 tests/test_machine.py --hypothesis-profile deep --timeout 0 $(ARGS)

@@ -47,7 +47,7 @@ end = st.tuples(
         token=st.just(""),
         kind=st.sampled_from((OutcomeKind.DONE, *OutcomeKind)),
         body=body,
-        delay=st.just(0) | seconds,
+        delay=seconds,
         ran=st.sampled_from((0.0, 1.5)),
     ),
 )
@@ -86,14 +86,14 @@ OPERATIONS: list[tuple[int, str, dict[str, Any]]] = [
     (2, "cancel", {"numbers": some}),
     (1, "pause", {"queue": queue, "paused": st.just(False) | st.booleans()}),
     (
-        1,
+        2,
         "prune",
         {
             "queue": queue,
             "state": st.sampled_from([state for state in STATES if state.ended]),
-            "older": st.sampled_from((15, 900, NEVER)),
-            "beyond": st.sampled_from((0, 1, 2, 100)),
-            "limit": st.sampled_from((1, 2, 100)),
+            "older": st.sampled_from((NEVER, NEVER, 15, 900)),
+            "beyond": st.sampled_from((0, 1, 2)),
+            "limit": st.sampled_from((100, 1, 2)),
         },
     ),
     (2, "look_at_everything", {}),
@@ -111,12 +111,12 @@ OPERATIONS: list[tuple[int, str, dict[str, Any]]] = [
         "fire",
         {
             "queue": queue,
+            "paused": st.sampled_from((False, False, True)),
             "late": st.sampled_from((0, 0, 0, 1)),
-            "gap": st.sampled_from((0, 1, 60, 900)),
+            "gap": st.sampled_from((0, 1, 1, 60, 900)),
             "part": st.none() | part,
         },
     ),
-    (1, "switch", {"queue": queue, "paused": st.booleans()}),
 ]
 
 #: By weight. Each rule would be left out of half the sequences, and most of these are nothing without others.

@@ -33,6 +33,8 @@ class Machine(Twins):
     @initialize(parts=drafts.parts)
     def begin(self, parts: list[tuple[NewJob, int | None]]) -> None:
         self.make_passes(eager=True, outage=NEVER)
+        for queue in drafts.QUEUES:
+            self.schedule(queue, ["hourly"])
         self.enqueue(parts)
 
     @rule(operation=drafts.operation)
@@ -192,18 +194,17 @@ class Machine(Twins):
 
         self.both(known)
 
-    def fire(self, queue: str, late: int, gap: int, part: tuple[NewJob, int | None] | None) -> None:
-        self.schedule(queue, ["hourly"])
+    def fire(
+        self, queue: str, paused: bool, late: int, gap: int, part: tuple[NewJob, int | None] | None
+    ) -> None:
+        """Now and then by one who does not know of the last tick."""
+        name = "hourly"
+        self.both(lambda storage: storage.run(storage.switch(queue, name, paused=paused)))
         schedules = self.model.run(self.model.schedules(queue, [])).schedules
-        last = next(known.last for known in schedules if known.name == "hourly") - late
+        last = next(known.last for known in schedules if known.name == name) - late
         job = self.job(0, part[0]._replace(queue=queue), part[1]) if part else None
         job = job if job and job.queue == queue else None
-        self.both(
-            lambda storage: storage.run(storage.fire(queue, "hourly", last=last, tick=last + gap, job=job))
-        )
-
-    def switch(self, queue: str, paused: bool) -> None:
-        self.both(lambda storage: storage.run(storage.switch(queue, "hourly", paused=paused)))
+        self.both(lambda storage: storage.run(storage.fire(queue, name, last=last, tick=last + gap, job=job)))
 
 
 def test_postgres_does_as_memory_does(postgres_url: str) -> None:
