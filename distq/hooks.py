@@ -41,11 +41,6 @@ class Hooks:
     around_enqueue: list[Middleware] = field(default_factory=list[Middleware])
     around_run: list[Middleware] = field(default_factory=list[Middleware])
 
-    @property
-    def wrap_runs(self) -> bool:
-        """Whether there is anything in `running`."""
-        return bool(self.around_run) or telemetry.tracing()
-
     def running(self, job: CurrentJob) -> AbstractContextManager[Any]:
         """The span of a run, and the middleware around it."""
         with ExitStack() as stack:

@@ -96,7 +96,9 @@ def running(job: CurrentJob) -> Iterator[None]:
 
 
 def _logfire() -> Any | None:
-    """Logfire, once the user has configured it."""
+    """Logfire, once the user has configured it. Asked for each job, so it is quick."""
     module = sys.modules.get("logfire")
-    config = getattr(getattr(module, "DEFAULT_LOGFIRE_INSTANCE", None), "config", None)
-    return module if getattr(config, "_initialized", False) is True else None
+    try:
+        return module if module and module.DEFAULT_LOGFIRE_INSTANCE.config._initialized is True else None
+    except AttributeError:  # it is being imported, or another version
+        return None

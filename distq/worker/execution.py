@@ -58,7 +58,7 @@ def run(app: DistQ, attempt: Run) -> Outcome:
         args, kwargs = task.signature.decode(lease.payload)
         value = None
         try:
-            if app.hooks.wrap_runs:
+            if app.hooks.around_run or telemetry.tracing():
                 with app.hooks.running(attempt.job):
                     value = task.function(*args, **kwargs)
             else:

@@ -101,7 +101,6 @@ class Running:
     def __init__(self, slots: Slots, *, hard_cancel: bool) -> None:
         """With `hard_cancel` one that does not stop when it is asked to has a hard limit."""
         self._slots, self._hard_cancel = slots, hard_cancel
-        self._lock = threading.Lock()
         # Not by the job's id: a lease that was lost may come back while its attempt still runs.
         self._runs: dict[Run, None] = {}
         self._limited: dict[Run, None] = {}
@@ -117,17 +116,21 @@ class Running:
             self._limited[run] = None
 
     def end(self, run: Run) -> None:
-        with self._lock:
-            del self._runs[run]
+        del self._runs[run]
+        if self._limited:
             self._limited.pop(run, None)
-            self._slots.end(run.place)
+        self._slots.end(run.place)
 
     def _limit(self, run: Run, hard_at: float) -> None:
         """Let the supervisor know of another hard limit."""
-        with self._lock:
-            if run in self._runs:
-                self._limited[run] = None
-                self._slots.limit(run.place, hard_at)
+        self._limited[run] = None
+        self._slots.limit(run.place, hard_at)
+        # `end` takes no lock: it may have ended meanwhile, and its place be another's.
+        if run not in self._runs:
+            self._limited.pop(run, None)
+            for other in list(self._runs):
+                if other.place == run.place:
+                    self._slots.limit(other.place, NEVER if other.doomed else other.hard_at)
 
     def cancel(self, ids: set[str]) -> None:
         """Ask jobs to stop. Asking twice is asking once."""
