@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+NEVER = 1e9
+"""Seconds without a maintenance pass that no test sees."""
+
 TTL = 3600.0
 """Seconds of a lease; nobody else could take it."""
 
@@ -117,7 +120,7 @@ class TestWorker:
     def _lease(self) -> Iterator[Lease]:
         storage = self._app.storage
         for queue in self._queues():
-            storage.run(storage.tick(queue, limit=1000, grace=TTL, outage=float("inf"), eager=True))
+            storage.run(storage.tick(queue, limit=1000, grace=TTL, outage=NEVER, eager=True))
             yield from storage.run(storage.lease(queue, worker="test", limit=100, ttl=TTL, alone=True))
 
     def _run(self, lease: Lease) -> None:

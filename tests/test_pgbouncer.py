@@ -11,9 +11,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import trustme
 from psycopg.conninfo import conninfo_to_dict
 
-from distq import JobCancelled, JobFailed, JobNotFound, JobState
+from distq import DistQ, JobCancelled, JobFailed, JobNotFound, JobState, StorageUnavailable
 from tests import worker_app
 from tests.helpers import eventually
 from tests.world import World, end, open_world, url_of
@@ -28,12 +29,26 @@ unix_socket_dir =
 auth_type = any
 pool_mode = transaction
 default_pool_size = 4
+client_tls_sslmode = allow
+client_tls_key_file = {directory}/key.pem
+client_tls_cert_file = {directory}/cert.pem
 user = {account}
 """
 
 
 @pytest.fixture(scope="module")
-def bouncer(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where PgBouncer's configuration is, and its certificate, and that of the authority it is from."""
+    directory, authority = tmp_path_factory.mktemp("pgbouncer"), trustme.CA()
+    authority.cert_pem.write_to_path(directory / "ca.pem")
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(directory / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(directory / "cert.pem")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def bouncer(postgres_url: str, directory: Path) -> Iterator[str]:
     """The URL of a PgBouncer before the tests' PostgreSQL."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:/opt/homebrew/bin")
     if program is None:
@@ -41,7 +56,7 @@ def bouncer(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         refuse("no pgbouncer: install the system's package")
     server, port = conninfo_to_dict(postgres_url), free_port()
     account = "nobody" if os.getuid() == 0 else ""
-    ini = tmp_path_factory.mktemp("pgbouncer") / "pgbouncer.ini"
+    ini = directory / "pgbouncer.ini"
     ini.write_text(
         INI.format(
             host=server["host"],
@@ -49,6 +64,7 @@ def bouncer(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
             user=server["user"],
             password=server.get("password", "none"),
             listen=port,
+            directory=directory,
             account=account,
         ).replace("user = \n", "")
     )
@@ -114,3 +130,18 @@ def test_an_enqueue_joins_the_callers_transaction(world: World, bouncer: str) ->
     assert kept.result(timeout=20) == 3
     with pytest.raises(JobNotFound):
         assert gone.state
+
+
+def test_the_certificate_is_checked_where_the_url_asks_for_it(
+    request: pytest.FixtureRequest, bouncer: str, directory: Path, tmp_path: Path
+) -> None:
+    schema = url_of(request, "postgres").partition("schema=")[2]
+    place = f"{bouncer}?user=any&schema={schema}&prepare=off&sslmode=verify-full&sslrootcert="
+    app = DistQ(f"{place}{directory / 'ca.pem'}")
+    app.storage.migrate()
+    assert app.task(name="t")(lambda: 3).enqueue().state is JobState.READY
+    app.close()
+    trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
+    stranger = DistQ(f"{place}{tmp_path / 'other.pem'}")
+    with pytest.raises(StorageUnavailable, match="certificate verify failed"):
+        stranger.task(name="t")(lambda: 3).enqueue()
