@@ -75,6 +75,7 @@ OPERATIONS: list[tuple[int, str, dict[str, Any]]] = [
     ),
     (6, "settle", {"ends": st.lists(end, min_size=1, max_size=4), "keep": seconds}),
     (2, "extend", {"numbers": some, "progress": body, "ttl": seconds}),
+    (3, "work", {"queue": queue, "limit": st.integers(1, 2), "keep": seconds}),
     (1, "crash", {"queue": queue, "times": st.integers(1, 3)}),
     (2, "freeze", {"queue": queue, "limit": st.integers(1, 3), "passed": st.sampled_from((15, 800))}),
     (2, "die", {"number": index, "begun": some, "kept": some}),

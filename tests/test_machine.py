@@ -11,12 +11,12 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
-from distq.job import Conflict, Filter, JobState, Lease, NewJob, Outcome, Presence
+from distq.job import Conflict, Filter, JobState, Lease, NewJob, Outcome, OutcomeKind, Presence
 from distq.storage import Storage
 from tests import drafts
 from tests.clocks import clocked_postgres, clocked_redis
 from tests.contract.steps import NEVER, WHY
-from tests.twins import Twins
+from tests.twins import Held, Twins
 
 #: Without `explain`, which traces every line of a failing sequence.
 SETTINGS = settings(
@@ -59,11 +59,13 @@ class Machine(Twins):
             jobs = [job for job in jobs if job.queue == jobs[0].queue]
         self.both(lambda storage: storage.run(storage.enqueue(jobs)))
 
-    def lease(self, queue: str, worker: str, limit: int, ttl: float, alone: bool) -> None:
+    def lease(self, queue: str, worker: str, limit: int, ttl: float, alone: bool) -> list[Held]:
         def take(storage: Storage, _: int) -> list[Lease]:
             return storage.run(storage.lease(queue, worker=worker, limit=limit, ttl=ttl + 1, alone=alone))
 
-        self.leases += zip(*self.same(take), strict=True)
+        taken = list(zip(*self.same(take), strict=True))
+        self.leases += taken
+        return taken
 
     def extend(self, numbers: list[int], progress: bytes, ttl: float) -> None:
         pairs = [self.lent(number) for number in numbers if self.leases]
@@ -75,8 +77,10 @@ class Machine(Twins):
         self.same(prolong)
 
     def settle(self, ends: list[tuple[int, Outcome]], keep: float) -> None:
-        chosen = [(self.lent(number), outcome) for number, outcome in ends if self.leases]
-        chosen.sort(key=lambda one: one[0][0].id)
+        self.end([(self.lent(number), outcome) for number, outcome in ends if self.leases], keep)
+
+    def end(self, chosen: list[tuple[Held, Outcome]], keep: float) -> None:
+        chosen = sorted(chosen, key=lambda one: one[0][0].id)
 
         def finish(storage: Storage, side: int) -> set[str]:
             outcomes = [end._replace(id=pair[side].id, token=pair[side].token) for pair, end in chosen]
@@ -84,12 +88,15 @@ class Machine(Twins):
 
         self.same(finish)
 
+    def work(self, queue: str, limit: int, keep: float) -> None:
+        """A worker that does what it has leased."""
+        done = Outcome("", "", OutcomeKind.DONE, b'{"e":1}')
+        self.end([(pair, done) for pair in self.lease(queue, "w1", limit, 700, alone=True)], keep)
+
     def crash(self, queue: str, times: int) -> None:
         """A worker that dies in one job after another: of crashes some are enough to bury a job."""
         for _ in range(times):
-            before = len(self.leases)
-            self.lease(queue, "w3", 1, 0, alone=True)
-            ids = [model.id for model, _ in self.leases[before:]]
+            ids = [model.id for model, _ in self.lease(queue, "w3", 1, 0, alone=True)]
             self.both(lambda storage, ids=ids: storage.run(storage.forfeit(queue, worker="w3", begun=ids)))
 
     def freeze(self, queue: str, limit: int, passed: float) -> None:

@@ -20,6 +20,9 @@ EPOCH = 1_800_000_000 * 10**6
 STEP = 1000
 """Microseconds between operations; storages use some of them to put the jobs of one call in order."""
 
+Held = tuple[Lease, Lease]
+"""A lease that the model gave, and the one that the server gave."""
+
 
 class Twins(RuleBasedStateMachine):
     """`model` is the memory storage, `real` the one that is tested."""
@@ -29,8 +32,7 @@ class Twins(RuleBasedStateMachine):
         self.server, self.microseconds = server, EPOCH
         self.model, self.real = MemoryStorage(lambda: self.now), server.fresh()
         self.ids: list[str] = []
-        self.leases: list[tuple[Lease, Lease]] = []
-        """Those that the model gave, each with the one that the server gave."""
+        self.leases: list[Held] = []
         self.alike = True
 
     @property
@@ -67,7 +69,7 @@ class Twins(RuleBasedStateMachine):
             ids = [record.id for record in records if record and record.state in states]
         return sorted({ids[-1 - number % len(ids)] for number in numbers if ids})
 
-    def lent(self, number: int) -> tuple[Lease, Lease]:
+    def lent(self, number: int) -> Held:
         """One of the latest leases: of any, of those that go on, or of those whose job another lease has."""
         current = [pair for pair in self.leases if self.model._held(pair[0].id, pair[0].token)]
         ids = {model.id for model, _ in current}

@@ -276,3 +276,15 @@ def test_racing_keys_and_settles_lose_nothing(storage: Storage) -> None:
     finished.set()
     consumer.join()
     assert len(created) == len(set(created)) >= 1
+
+
+def test_a_forgotten_job_whose_key_is_remembered_is_not_added_again(
+    storage: Storage,
+) -> None:
+    (job,) = make(unique=Unique("a", Hold.ACTIVE, 60))
+    storage.run(storage.enqueue([job]))
+    settle(storage, take(storage), OutcomeKind.DONE)
+    storage.run(storage.prune(QUEUE, JobState.DONE, older=1e6, beyond=0, limit=10))
+    assert storage.run(storage.enqueue([job])) == [Enqueued(job.id, False)]
+    assert storage.run(storage.get(job.id)) is None
+    assert take(storage) == []

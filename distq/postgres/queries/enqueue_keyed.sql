@@ -44,7 +44,9 @@ WITH fired AS (
     )
     RETURNING k.queue, k.key, k.job_id
 ), answer AS MATERIALIZED (
-    SELECT i.*, h.job_id AS before, CASE WHEN i.key IS NULL THEN i.id ELSE coalesce(c.job_id, h.job_id) END AS holder
+    -- A job whose key is taken by itself has ended and is forgotten, but for its key: it is not ours to add again.
+    SELECT i.*, h.job_id AS before, i.key IS NULL OR c.job_id = i.id IS TRUE AS ours,
+           CASE WHEN i.key IS NULL THEN i.id ELSE coalesce(c.job_id, h.job_id) END AS holder
     FROM input i LEFT JOIN holder h ON h.id = i.id LEFT JOIN claimed c ON c.queue = i.queue AND c.key = i.key
 ), refused AS MATERIALIZED (
     SELECT distq.refuse(key, queue || ':' || translate(holder::text, '-', '')) FROM (
@@ -58,7 +60,7 @@ WITH fired AS (
                 ELSE moment - priority * %(ageing)s * interval '1 second' END + place * interval '1 microsecond',
            statement_timestamp()
     FROM answer
-    WHERE holder = id AND (SELECT count(*) FROM refused) = 0
+    WHERE ours AND (SELECT count(*) FROM refused) = 0
     ORDER BY place
     ON CONFLICT (id) DO NOTHING
     RETURNING id, queue, state
