@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from adapters.base import Service
 from scenarios.servers import Servers, given_urls
+from tests.pooler import Pooler, open_pooler
 from tests.world import World, open_world, url_of
 
 #: Always the same examples: a test fails where something was changed. `make test-deep` looks for new ones.
@@ -58,6 +59,13 @@ def redis_url(server_url: Callable[[Service], str]) -> str:
 def amqp_url(server_url: Callable[[Service], str]) -> str:
     """A RabbitMQ that many tests share: name your queues with a prefix of your own."""
     return server_url(Service.RABBITMQ)
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pooler]:
+    """A PgBouncer in front of the PostgreSQL that many tests share."""
+    with open_pooler(postgres_url, tmp_path_factory.mktemp("pgbouncer")) as pooler:
+        yield pooler
 
 
 @pytest.fixture(params=["postgres", "redis"])

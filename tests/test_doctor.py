@@ -26,7 +26,7 @@ from distq.postgres.wishes import WISHES, Wish
 from distq.redis import examination as redis_examination
 from distq.storage import Storage
 from tests.contract.steps import QUEUE, add, settle, take
-from tests.test_pgbouncer import bouncer  # noqa: F401
+from tests.pooler import Pooler
 from tests.world import url_of
 
 OK, NOTE, WARNING, PROBLEM = Severity
@@ -181,9 +181,9 @@ def test_notify_does_not_arrive(postgres: Storage, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("prepare", ["on", "off"])
 def test_a_pooler_of_transactions_is_noticed(
-    postgres: Storage, request: pytest.FixtureRequest, schema: str, prepare: str
+    postgres: Storage, pooler: Pooler, schema: str, prepare: str
 ) -> None:
-    url = f"{request.getfixturevalue('bouncer')}?user=any&schema={schema}&prepare={prepare}"
+    url = f"{pooler.url}?user=any&schema={schema}&prepare={prepare}"
     findings = connect(url).examine()
     assert one(findings, "wake-ups: NOTIFY does not arrive").severity is WARNING
     found = one(findings, "pooler: there is one in between")

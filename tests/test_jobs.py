@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 
 import pytest
@@ -15,10 +14,8 @@ from tests import worker_app
 from tests.helpers import eventually
 from tests.worker_app import (
     add,
-    alarmed,
     endless,
     fail,
-    forking,
     garbled,
     last,
     leave,
@@ -26,7 +23,7 @@ from tests.worker_app import (
     unwritable,
     whole,
 )
-from tests.world import World, open_world, url_of, workers_of
+from tests.world import World, open_world, url_of
 
 
 @pytest.fixture(scope="module", params=["postgres", "redis"])
@@ -126,15 +123,6 @@ def test_a_back_off_function_may_give_whole_numbers_and_nonsense(world: World) -
     with pytest.raises(JobFailed, match="is not a number"):
         jobs[1].result(timeout=20)
     assert jobs[2].result(timeout=20) == 2
-
-
-def test_a_task_may_use_signals_and_fork(world: World) -> None:
-    (pool,) = world.pools
-    assert alarmed.enqueue().result(timeout=20) == "alarmed"
-    (before,) = workers_of(pool)
-    assert forking.enqueue().result(timeout=20) == -signal.SIGTERM
-    assert alarmed.enqueue().result(timeout=20) == "alarmed"
-    assert workers_of(pool) == [before]
 
 
 def test_a_task_that_exits_fails_and_its_worker_goes_on(world: World) -> None:

@@ -15,10 +15,12 @@ from tests.helpers import eventually
 from tests.worker_app import (
     aadd,
     add,
+    alarmed,
     alast,
+    forking,
     last,
 )
-from tests.world import World, end
+from tests.world import World, end, workers_of
 
 
 def test_jobs_run_and_give_results(world: World) -> None:
@@ -60,11 +62,21 @@ def test_only_the_named_queues_are_worked_on(world: World) -> None:
 
 
 def test_every_queue_gets_its_turn(world: World) -> None:
-    last.options(queue="a").enqueue_many([(0.01, f"a{n}") for n in range(300)])
+    last.options(queue="a").enqueue_many([(0.005, f"a{n}") for n in range(200)])
+    last.options(queue="b").enqueue(0, "b")
     world.start("--processes", "1", "--queues", "a,b")
-    eventually(lambda: world.noted("end a0"), timeout=20)
-    assert add.options(queue="b").enqueue(1, 1).result(timeout=20) == 2
-    assert world.noted("end a299") == 0
+    eventually(lambda: world.noted("end a199"), timeout=20)
+    order = [line.split()[1] for line in world.lines() if line.startswith("end ")]
+    assert order.index("b") < 100
+
+
+def test_a_task_may_use_signals_and_fork(world: World) -> None:
+    pool = world.start("--processes", "1")
+    assert alarmed.enqueue().result(timeout=20) == "alarmed"
+    (before,) = workers_of(pool)
+    assert forking.enqueue().result(timeout=20) == -signal.SIGTERM
+    assert alarmed.enqueue().result(timeout=20) == "alarmed"
+    assert workers_of(pool) == [before]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
