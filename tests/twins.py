@@ -10,7 +10,7 @@ from hypothesis import note
 from hypothesis.stateful import RuleBasedStateMachine
 
 from distq.errors import JobExists
-from distq.job import JobState, Lease, NewJob
+from distq.job import JobState, Lease, NewJob, Unique
 from distq.memory.storage import MemoryStorage
 from distq.storage import Storage
 from tests import drafts
@@ -32,6 +32,7 @@ class Twins(RuleBasedStateMachine):
         self.server, self.microseconds = server, EPOCH
         self.model, self.real = MemoryStorage(lambda: self.now), server.fresh()
         self.ids: list[str] = []
+        self.uniques: dict[str, Unique | None] = {}
         self.leases: list[Held] = []
         self.alike = True
 
@@ -78,11 +79,12 @@ class Twins(RuleBasedStateMachine):
         return pairs[-1 - number // 3 % len(pairs)]
 
     def job(self, number: int, draft: NewJob, again: int | None) -> NewJob:
-        """The draft with an id, a new one or one `again`, and a moment that no other job has."""
+        """The draft with an id and a moment that no other job has; or one with its id and key `again`."""
         job_id = f"{draft.queue}:{hashlib.md5(b'%d' % len(self.ids)).hexdigest()}"
         if again is not None and self.ids:
             (job_id,) = self.known([again])
         else:
             self.ids.append(job_id)
         run_at = None if draft.run_at is None else self.now + draft.run_at + number * 1e-5
-        return draft._replace(id=job_id, queue=job_id.partition(":")[0], run_at=run_at)
+        unique = self.uniques.setdefault(job_id, draft.unique)
+        return draft._replace(id=job_id, queue=job_id.partition(":")[0], run_at=run_at, unique=unique)

@@ -98,7 +98,7 @@ class Queue:
         """Raises JobExists where the job's key is taken and it asks for an error."""
         if job.unique and job.unique.conflict is Conflict.ERROR and job.id not in self.jobs:
             holder = self._holder(job.unique.key, now)
-            if holder:
+            if holder not in ("", job.id):
                 raise JobExists(job.unique.key, holder)
 
     def add(self, job: NewJob, now: float) -> Enqueued:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from distq import telemetry
+from distq.errors import StorageError
 from distq.job import Lease, Outcome
 from distq.storage import Storage
 
@@ -68,7 +69,12 @@ class Holdings:
         if not self._leases or now - self._extended_at <= self._pause(urgent):
             return set()
         held, progress = list(self._leases.values()), dict(self._take_progress())
-        answer = self._storage.run(self._storage.extend(held, ttl=self._ttl, progress=progress))
+        try:
+            answer = self._storage.run(self._storage.extend(held, ttl=self._ttl, progress=progress))
+        except StorageError:
+            for job_id, latest in progress.items():
+                self._progress.setdefault(job_id, latest)
+            raise
         self._extended_at, self.asked = now, False
         for lease in held:
             if lease.id not in answer.ours:

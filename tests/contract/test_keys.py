@@ -278,10 +278,11 @@ def test_racing_keys_and_settles_lose_nothing(storage: Storage) -> None:
     assert len(created) == len(set(created)) >= 1
 
 
+@pytest.mark.parametrize("conflict", Conflict)
 def test_a_forgotten_job_whose_key_is_remembered_is_not_added_again(
-    storage: Storage,
+    storage: Storage, conflict: Conflict
 ) -> None:
-    (job,) = make(unique=Unique("a", Hold.ACTIVE, 60))
+    (job,) = make(unique=Unique("a", Hold.ACTIVE, 60, conflict))
     storage.run(storage.enqueue([job]))
     settle(storage, take(storage), OutcomeKind.DONE)
     storage.run(storage.prune(QUEUE, JobState.DONE, older=1e6, beyond=0, limit=10))

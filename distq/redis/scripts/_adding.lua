@@ -39,7 +39,7 @@ local function add(first)
   for n = 1, claims and count or 0 do
     local name, _, _, conflict = unpack(uniques[n] or {})
     local other = conflict == 'error' and not known[n] and not ended[n] and claims.holder(name)
-    if other then return { '', name, other } end
+    if other and other ~= ids[n] then return { '', name, other } end
   end
 
   local moment, enqueued = moments(count), text(now) .. '\n'
