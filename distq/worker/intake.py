@@ -47,13 +47,14 @@ class Intake:
         """Fill what room there is. Returns whether there may be more to lease. Raises StorageError."""
         asked: set[str] = set()
         for _ in range(len(self._turns)):
+            if not (room := self.room()):
+                self.hungry_since = float("inf")
+                return False
+            # Not before: a queue does not lose its turn because there was no room.
             self._turns.rotate(-1)
             queue = self._turns[-1]
             if queue in asked:
                 continue
-            if not (room := self.room()):
-                self.hungry_since = float("inf")
-                return False
             asked.add(queue)
             if self._lease_from(queue, room) == room:
                 return True
