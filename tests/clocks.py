@@ -37,7 +37,7 @@ class ClockedPostgres:
         self._connection = connection
         tables = ("job", "finished", "key", "queue", "worker", "schedule", "watch")
         self._clear = "".join(f"DELETE FROM {schema}.{table}; " for table in tables)
-        self._clear += f"UPDATE {schema}.pulse SET ticked_at = '-infinity'"
+        self._clear += f"UPDATE {schema}.pulse SET ticked_at = '-infinity', swept_at = '-infinity'"
 
     def fresh(self) -> PostgresStorage:
         self._connection.execute(self._clear.encode())

@@ -113,7 +113,8 @@ def test_the_hint_comes_with_the_commit(
         storage.run(storage.enqueue(make()), connection)
         assert list(ear.notifies(timeout=0.05)) == []
         connection.commit()
-        assert [notice.payload for notice in ear.notifies(timeout=5, stop_after=1)] == [QUEUE]
+        (notice,) = ear.notifies(timeout=5, stop_after=1)
+        assert notice.payload.partition("@")[0] == QUEUE
 
 
 class _Shouting(TextBinaryLoader):
@@ -370,7 +371,7 @@ def old(empty: PostgresStorage, connection: psycopg.Connection[Any], name: str) 
 
 
 def test_code_asks_for_the_migration(empty: PostgresStorage, old: VersionOne) -> None:
-    with pytest.raises(SchemaError, match="is at version 1, this distq needs version 2"):
+    with pytest.raises(SchemaError, match="is at version 1, this distq needs version 3"):
         add(empty)
     with pytest.raises(SchemaError, match="distq migrate"):
         empty.run(empty.enqueue(make()), old.connection)
@@ -384,7 +385,8 @@ def test_a_migration_keeps_live_jobs_of_every_state(empty: PostgresStorage, old:
     execute(old.connection, old.name, "UPDATE distq.job SET crashes = 1 WHERE id = %(id)s", id=ids[6][-32:])
     (scheduled,) = old.enqueue(1, delay=3600)
 
-    assert empty.migrate() == [f"schema {old.name}: applied 0002_everyday"]
+    applied = [f"schema {old.name}: applied {name}" for name in ("0002_everyday", "0003_positions")]
+    assert empty.migrate() == applied
     states = [state(empty, job_id) for job_id in [*ids, scheduled]]
     assert states == ["done", "dead", "scheduled", "ready", "leased", "ready", "ready", "scheduled"]
     dead, leased = record(empty, ids[1]), record(empty, ids[4])

@@ -16,6 +16,7 @@ from distq.finding import Finding, Severity, clock, hints, unseen
 from distq.postgres import schema
 from distq.postgres.indexes import expected_indexes
 from distq.postgres.listener import PostgresListener
+from distq.postgres.positions import Positions
 from distq.postgres.queries import query
 from distq.postgres.target import Target
 from distq.postgres.wishes import WISHES
@@ -135,9 +136,9 @@ def _vacuum(connection: Connection, target: Target) -> list[Finding]:
 
 def _notify(connection: Connection, target: Target) -> list[Finding]:
     """As workers wait for it: on the listener's own connection."""
-    probe = f"?{secrets.token_hex(8)}"
+    probe = f"*{secrets.token_hex(8)}"
     wakeup, waker = os.pipe()
-    with closing(PostgresListener(target, [probe], "", [])) as listener:
+    with closing(PostgresListener(target, Positions(), lambda _: None, [probe], "", [])) as listener:
         connected = listener.wait(timeout=ARRIVAL_S, wakeup=wakeup)
         connection.execute("SELECT pg_notify(%s, %s)", (target.schema, probe), prepare=False)
         arrives = connected.ready and listener.wait(timeout=ARRIVAL_S, wakeup=wakeup).ready

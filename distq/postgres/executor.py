@@ -2,7 +2,8 @@
 
 Nearly every statement of distq is safe to repeat (ids come from the client, leases are fenced), so a
 connection that turns out to be dead is replaced and the statement sent once more. A server that does
-not answer a fresh connection is StorageUnavailable.
+not answer a fresh connection, or says nothing for long on any, is StorageUnavailable: then nothing is sent
+again, for that would only take as long again.
 """
 
 from __future__ import annotations
@@ -10,18 +11,34 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections import deque
+from collections.abc import Generator
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg
+from psycopg import waiting
+from psycopg.errors import ConnectionTimeout
 
 from distq.postgres import schema
 from distq.postgres.cursors import AsyncCursor, Cursor, Rows, Statement
 from distq.postgres.target import KEY_TAKEN, Target
+from distq.turns import Turns
+
+T = TypeVar("T")
 
 MAX_CONNECTIONS = 10
 """Connections that one process, or one event loop, opens at most."""
+
+SILENCE = 30.0
+"""Seconds without a word after which an answer is given up: a statement may wait that long for a caller's
+transaction that holds the same key. Whether it took effect is not known then.
+"""
+
+_INTERVAL = 0.1
+"""Seconds between looks at the time; psycopg's own figure."""
 
 #: Every statement is to walk an index, row by row, by a plan that is made once. One that was made and kept
 #: while the queue was empty would else scan the whole table when it is full, until somebody analyzes it.
@@ -35,6 +52,47 @@ _PLANNER = (
 )
 
 
+class _Silent(psycopg.OperationalError):
+    """The server says nothing."""
+
+
+_SILENCES = (_Silent, ConnectionTimeout)
+
+
+def _impatient(steps: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+    """psycopg's steps of an exchange with the server, given up where nothing comes of them for too long."""
+    heard, ready = time.monotonic(), None
+    try:
+        while True:
+            ready = yield steps.send(ready)
+            if ready:
+                heard = time.monotonic()
+            elif time.monotonic() > heard + SILENCE:
+                raise _Silent(f"no answer within {SILENCE:g} s")
+    except StopIteration as end:
+        return end.value
+
+
+class Connection(psycopg.Connection[Any]):
+    """Waits for a silent server for a while only. Who is interrupted leaves the statement to the server."""
+
+    def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:
+        return waiting.wait(_impatient(gen), self.pgconn.socket, interval=interval)
+
+
+class AsyncConnection(psycopg.AsyncConnection[Any]):
+    """The same for coroutines. To have the statement cancelled could take seconds, which a time-out has not."""
+
+    async def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:
+        return await waiting.wait_async(_impatient(gen), self.pgconn.socket, interval=interval)
+
+
+def _check(turns: Turns[Any], began: float) -> None:
+    """Do not try where another call was met with silence while this one waited for its turn."""
+    if turns.silent_since(began):
+        raise _Silent("it was silent when others asked")
+
+
 class Executor:
     """Runs statements from any thread, each on a connection of a small pool. Safe after a fork."""
 
@@ -43,8 +101,8 @@ class Executor:
         self._reset()
 
     def _reset(self) -> None:
-        self._idle: deque[psycopg.Connection] = deque()
-        self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._idle: deque[Connection] = deque()
+        self._turns = Turns(threading.BoundedSemaphore(MAX_CONNECTIONS))
         self._checked = False
         self._pid = os.getpid()
 
@@ -52,17 +110,26 @@ class Executor:
         """Execute and fetch. Raises JobExists, StorageUnavailable, SchemaError or StorageError."""
         if self._pid != os.getpid():
             self._reset()
-        with self._places, self._target.translated():
-            while self._idle:
-                try:
-                    return self._run_on(self._idle.pop(), statement)
-                except psycopg.OperationalError:
-                    self.close()
-                    if not repeatable:
-                        raise
-            return self._run_on(self._connect(), statement)
+        turns, began = self._turns, time.monotonic()
+        with turns.places, self._target.translated():
+            _check(turns, began)
+            try:
+                return self._run(statement, repeatable)
+            except _SILENCES:
+                turns.note_silence()
+                raise
 
-    def _run_on(self, connection: psycopg.Connection, statement: Statement) -> Rows:
+    def _run(self, statement: Statement, repeatable: bool) -> Rows:
+        while self._idle:
+            try:
+                return self._run_on(self._idle.pop(), statement)
+            except psycopg.OperationalError as error:
+                self.close()
+                if isinstance(error, _SILENCES) or not repeatable:
+                    raise
+        return self._run_on(self._connect(), statement)
+
+    def _run_on(self, connection: Connection, statement: Statement) -> Rows:
         sound = False
         try:
             cursor = connection.execute(
@@ -80,9 +147,9 @@ class Executor:
                 connection.close()
         return rows
 
-    def _connect(self) -> psycopg.Connection:
+    def _connect(self) -> Connection:
         """A new connection; the first one checks the schema's version."""
-        connection = psycopg.Connection.connect(cursor_factory=Cursor, **self._target.arguments)
+        connection = Connection.connect(cursor_factory=Cursor, **self._target.arguments)
         try:
             if self._target.prepare:
                 connection.execute(_PLANNER)
@@ -102,8 +169,8 @@ class Executor:
 
 @dataclass
 class _LoopPool:
-    idle: deque[psycopg.AsyncConnection] = field(default_factory=deque)
-    places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_CONNECTIONS))
+    idle: deque[AsyncConnection] = field(default_factory=deque)
+    turns: Turns[asyncio.Semaphore] = field(default_factory=lambda: Turns(asyncio.Semaphore(MAX_CONNECTIONS)))
 
 
 class AsyncExecutor:
@@ -117,20 +184,27 @@ class AsyncExecutor:
     async def run(self, statement: Statement, *, repeatable: bool) -> Rows:
         """Execute and fetch. Raises JobExists, StorageUnavailable, SchemaError or StorageError."""
         pool = self._pools.setdefault(asyncio.get_running_loop(), _LoopPool())
-        async with pool.places:
-            with self._target.translated():
-                while pool.idle:
-                    try:
-                        return await self._run_on(pool.idle.pop(), statement, pool)
-                    except psycopg.OperationalError:
-                        await self.close()
-                        if not repeatable:
-                            raise
-                return await self._run_on(await self._connect(), statement, pool)
+        began = time.monotonic()
+        with self._target.translated():
+            async with pool.turns.places:
+                _check(pool.turns, began)
+                try:
+                    return await self._run(pool, statement, repeatable)
+                except _SILENCES:
+                    pool.turns.note_silence()
+                    raise
 
-    async def _run_on(
-        self, connection: psycopg.AsyncConnection, statement: Statement, pool: _LoopPool
-    ) -> Rows:
+    async def _run(self, pool: _LoopPool, statement: Statement, repeatable: bool) -> Rows:
+        while pool.idle:
+            try:
+                return await self._run_on(pool.idle.pop(), statement, pool)
+            except psycopg.OperationalError as error:
+                await self.close()
+                if isinstance(error, _SILENCES) or not repeatable:
+                    raise
+        return await self._run_on(await self._connect(), statement, pool)
+
+    async def _run_on(self, connection: AsyncConnection, statement: Statement, pool: _LoopPool) -> Rows:
         sound = False
         try:
             cursor = await connection.execute(
@@ -148,10 +222,8 @@ class AsyncExecutor:
                 await connection.close()
         return rows
 
-    async def _connect(self) -> psycopg.AsyncConnection:
-        connection = await psycopg.AsyncConnection.connect(
-            cursor_factory=AsyncCursor, **self._target.arguments
-        )
+    async def _connect(self) -> AsyncConnection:
+        connection = await AsyncConnection.connect(cursor_factory=AsyncCursor, **self._target.arguments)
         try:
             if self._target.prepare:
                 await connection.execute(_PLANNER)

@@ -26,6 +26,7 @@ from distq.job import (
 )
 from distq.postgres.arrays import blobs, plain, sparse, texts
 from distq.postgres.cursors import Rows, Statement
+from distq.postgres.positions import Positions
 from distq.postgres.queries import query
 from distq.postgres.target import Target
 from distq.storage import Op, T
@@ -37,6 +38,7 @@ class Operations:
     """Builds them. Many ids go in ascending order, in which all statements lock rows."""
 
     _target: Target
+    _positions: Positions
 
     def enqueue(self, jobs: Sequence[NewJob]) -> Op[list[Enqueued]]:
         if any(job.unique for job in jobs):
@@ -92,7 +94,11 @@ class Operations:
         head = f"{queue}:"
 
         def decode(rows: Rows) -> list[Lease]:
-            return [Lease(head + row[0], token, *row[1:]) for row in rows]
+            last = rows[-1] if rows else None
+            # A suspect lies in an index of its own.
+            if last is None or not last[4]:
+                self._positions.reach(queue, last[5] if last else None)
+            return [Lease(head + row[0], token, *row[1:5]) for row in rows]
 
         return self._op(
             "lease",
@@ -103,6 +109,7 @@ class Operations:
             limit=limit,
             ttl=ttl,
             alone=alone,
+            since=self._positions.begin(queue),
             repeatable=False,
         )
 

@@ -12,8 +12,10 @@ import psycopg
 from distq.finding import Finding
 from distq.postgres import borrowed, examination, schema
 from distq.postgres.administration import Administration
+from distq.postgres.cursors import Statement
 from distq.postgres.executor import AsyncExecutor, Executor
 from distq.postgres.listener import PostgresListener
+from distq.postgres.positions import Positions
 from distq.postgres.target import parse
 from distq.storage import Op, T
 
@@ -26,13 +28,19 @@ class PostgresStorage(Administration):
         transactions needs. Raises ConfigurationError.
         """
         self._target = parse(url)
+        self._positions = Positions()
         self._executor = Executor(self._target)
         self._async_executor = AsyncExecutor(self._target)
 
     def listener(
         self, *, queues: Sequence[str] = (), worker: str = "", ended: Sequence[str] = ()
     ) -> PostgresListener:
-        return PostgresListener(self._target, queues, worker, ended)
+        return PostgresListener(self._target, self._positions, self._call, queues, worker, ended)
+
+    def _call(self, text: str) -> None:
+        """Say something in the schema's channel. Raises StorageError."""
+        parameters = {"channel": self._target.schema, "text": text}
+        self._executor.run(Statement(b"SELECT pg_notify(%(channel)s, %(text)s)", parameters), repeatable=True)
 
     @property
     def where(self) -> str:

@@ -102,6 +102,9 @@ def parse(url: str) -> Target:
     try:
         ports = str(conninfo_to_dict(plain).get("port", ""))
     except psycopg.ProgrammingError as error:
+        known = {option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()}
+        if unknown := sorted(options.keys() - known):
+            raise urls.no_option("PostgreSQL", url, unknown[0]) from None
         raise urls.unusable("PostgreSQL", url, error) from None
     if not ports.replace(",", "0").isdecimal() and ports:
         raise urls.unusable("PostgreSQL", url, f"{ports!r} is no port")

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from math import inf
 from traceback import format_exc
 
 from distq import telemetry
@@ -139,6 +140,7 @@ class Worker:
             for duty in self._duties:
                 duty.make()
             if self._intake.lease() or self._maintenance.pending:
+                self._park(at_most=0.0)
                 return
             self._ending.consider(not self._holdings and not self._outbox, self._reconnect)
         self._park()
@@ -200,17 +202,21 @@ class Worker:
 
     # -- wait --------------------------------------------------------------------------------------
 
-    def _park(self) -> None:
+    def _park(self, *, at_most: float = inf) -> None:
         """Wait for a hint from the storage, an outcome, a signal, a time limit, or the next pass."""
         self._parked = True
-        beat = self._beat / 10 if self._ending.begun else self._beat
+        beat = min(at_most, self._beat / 10 if self._ending.begun else self._beat)
         until = min(time.monotonic() + beat, self._running.next_limit, self._scheduler.next_at)
-        while not self._outbox and (left := until - time.monotonic()) > 0:
+        waits = True
+        while waits:
+            # Also who need not wait hears what there is: a storage may rely on that.
+            left = 0.0 if self._outbox else max(until - time.monotonic(), 0.0)
             heard = self._listener.wait(timeout=left, wakeup=self._wakeup)
             self._holdings.asked = self._holdings.asked or heard.cancel
             # That jobs became ready is of no use to who has no room for them.
-            if self._ending.begun or not heard.ready or heard.cancel or self._intake.room():
-                break
+            waits = (
+                bool(left) and heard.ready and not (heard.cancel or self._ending.begun or self._intake.room())
+            )
         self._parked = False
 
     def _listen(self) -> None:

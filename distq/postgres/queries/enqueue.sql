@@ -16,8 +16,8 @@ WITH new AS (
     ) n
     WHERE NOT EXISTS (SELECT FROM distq.finished f WHERE f.id = n.id OFFSET 0)
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, queue, state
+    RETURNING id, queue, state, ready_at
 ), woken AS MATERIALIZED (
-    SELECT pg_notify(%(channel)s, q.queue) FROM (SELECT DISTINCT queue FROM new WHERE state = 'ready') q
+    SELECT distq.tell_ready(%(channel)s, queue, min(ready_at)) FROM new WHERE state = 'ready' GROUP BY queue
 )
 SELECT new.id FROM new WHERE (SELECT count(*) FROM woken) >= 0

@@ -63,7 +63,7 @@ WITH fired AS (
     WHERE ours AND (SELECT count(*) FROM refused) = 0
     ORDER BY place
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, queue, state
+    RETURNING id, queue, state, ready_at
 ), replaced AS (
     DELETE FROM distq.job
     WHERE id = ANY (ARRAY(SELECT v.id FROM victim v JOIN answer a ON a.before = v.id WHERE a.holder = a.id))
@@ -79,7 +79,7 @@ WITH fired AS (
     SELECT distq.tell_ended(ARRAY(SELECT id FROM replaced), %(ended_channel)s)
     WHERE EXISTS (SELECT FROM distq.watch) AND EXISTS (SELECT FROM replaced)
 ), woken AS MATERIALIZED (
-    SELECT pg_notify(%(channel)s, q.queue) FROM (SELECT DISTINCT queue FROM new WHERE state = 'ready') q
+    SELECT distq.tell_ready(%(channel)s, queue, min(ready_at)) FROM new WHERE state = 'ready' GROUP BY queue
 )
 SELECT a.id, a.holder, new.id IS NOT NULL AS created
 FROM answer a LEFT JOIN new ON new.id = a.id

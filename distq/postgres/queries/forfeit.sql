@@ -28,10 +28,10 @@ WITH held AS MATERIALIZED (
                        ELSE j.history END
     FROM held h
     WHERE j.id = ANY (ARRAY[h.id]) AND NOT h.ends
-    RETURNING j.id
+    RETURNING j.id, j.ready_at
 ), told AS MATERIALIZED (
     SELECT distq.tell_ended(ARRAY(SELECT id FROM ended), %(ended_channel)s) WHERE EXISTS (SELECT FROM distq.watch)
 ), woken AS MATERIALIZED (
-    SELECT pg_notify(%(channel)s, %(queue)s::text) WHERE EXISTS (SELECT FROM returned)
+    SELECT distq.tell_ready(%(channel)s, %(queue)s, min(ready_at)) FROM returned HAVING count(*) > 0
 )
 SELECT (SELECT count(*) FROM held), (SELECT count(*) FROM told), (SELECT count(*) FROM woken)

@@ -1,5 +1,5 @@
 -- Take the jobs that are first in the order; an idle worker takes a suspect first, and by itself. None of a paused queue.
--- The array keeps the planner on the primary key.
+-- Of jobs without crashes none is looked for before `since`, a moment in seconds. The array keeps the planner on the primary key.
 WITH paused AS MATERIALIZED (
     SELECT FROM distq.queue WHERE name = %(queue)s AND paused
 ), suspect AS MATERIALIZED (
@@ -10,7 +10,8 @@ WITH paused AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 ), candidate AS MATERIALIZED (
     SELECT id FROM distq.job
-    WHERE queue = %(queue)s AND state = 'ready' AND crashes = 0 AND NOT EXISTS (SELECT FROM paused)
+    WHERE queue = %(queue)s AND state = 'ready' AND crashes = 0 AND ready_at >= to_timestamp(%(since)s)
+          AND NOT EXISTS (SELECT FROM paused)
     ORDER BY ready_at, id
     LIMIT CASE WHEN EXISTS (SELECT FROM suspect) THEN 0 ELSE %(limit)s END
     FOR UPDATE SKIP LOCKED
@@ -21,4 +22,4 @@ WITH paused AS MATERIALIZED (
     WHERE id = ANY (ARRAY(SELECT id FROM suspect UNION ALL SELECT id FROM candidate))
     RETURNING id, task, payload, tries, crashes, ready_at
 )
-SELECT id, task, payload, tries, crashes FROM leased ORDER BY ready_at, id
+SELECT id, task, payload, tries, crashes, extract(epoch FROM ready_at)::float8 FROM leased ORDER BY ready_at, id

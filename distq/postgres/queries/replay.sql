@@ -34,10 +34,10 @@ WITH input AS MATERIALIZED (
     FROM input
     WHERE hold IS NULL OR hold = 'window' OR id IN (SELECT job_id FROM claimed)
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, queue
+    RETURNING id, queue, ready_at
 ), gone AS (
     DELETE FROM distq.finished WHERE id = ANY (ARRAY(SELECT id FROM new))
 ), woken AS MATERIALIZED (
-    SELECT pg_notify(%(channel)s, q.queue) FROM (SELECT DISTINCT queue FROM new) q
+    SELECT distq.tell_ready(%(channel)s, queue, min(ready_at)) FROM new GROUP BY queue
 )
 SELECT queue, id FROM new WHERE (SELECT count(*) FROM woken) >= 0

@@ -49,11 +49,11 @@ WITH outcome AS MATERIALIZED (
     WHERE j.id = ANY (ARRAY[o.id]) AND j.token = o.token AND o.kind IN ('retry', 'snooze', 'release')
       AND (o.id, o.token) NOT IN (SELECT id, token FROM stopped)
       AND (SELECT count(*) FROM held) >= 0
-    RETURNING j.id, j.queue, j.state
+    RETURNING j.id, j.queue, j.state, j.ready_at
 ), told AS MATERIALIZED (
     SELECT distq.tell_ended(ARRAY(SELECT id FROM ended), %(ended_channel)s) WHERE EXISTS (SELECT FROM distq.watch)
 ), woken AS MATERIALIZED (
-    SELECT pg_notify(%(channel)s, r.queue) FROM (SELECT DISTINCT queue FROM returned WHERE state = 'ready') r
+    SELECT distq.tell_ready(%(channel)s, queue, min(ready_at)) FROM returned WHERE state = 'ready' GROUP BY queue
 )
 SELECT id FROM ended WHERE (SELECT count(*) FROM told) >= 0
 UNION ALL

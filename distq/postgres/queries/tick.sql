@@ -1,10 +1,14 @@
 -- One maintenance pass over all queues, skipped where another worker has just made one.
 WITH pulse AS MATERIALIZED (
-    SELECT ticked_at FROM distq.pulse
+    -- What a pass has taken leaves entries in the indexes, which it need not see again; but now and then it looks for
+    -- what was locked, or not committed yet.
+    SELECT ticked_at, CASE WHEN sweeps THEN '-infinity' ELSE reclaimed_to - interval '1 second' END AS reclaimed_to,
+           CASE WHEN sweeps THEN '-infinity' ELSE pruned_to - interval '1 second' END AS pruned_to, sweeps
+    FROM (SELECT *, NOT swept_at BETWEEN now() - interval '1 minute' AND now() AS sweeps FROM distq.pulse) p
     WHERE ticked_at < now() - interval '0.25 second' OR ticked_at > now() OR %(eager)s
     FOR UPDATE SKIP LOCKED
 ), outage AS MATERIALIZED (
-    SELECT ticked_at < now() - %(outage)s * interval '1 second' AS grace FROM pulse
+    SELECT ticked_at < now() - %(outage)s * interval '1 second' AS grace, sweeps FROM pulse
 ), due AS MATERIALIZED (
     SELECT id FROM distq.job
     WHERE state = 'scheduled' AND ready_at <= now() AND EXISTS (SELECT FROM pulse)
@@ -13,18 +17,14 @@ WITH pulse AS MATERIALIZED (
 ), promoted AS (
     UPDATE distq.job SET state = 'ready', ready_at = ready_at - priority * %(ageing)s * interval '1 second'
     WHERE id = ANY (ARRAY(SELECT id FROM due))
-    RETURNING queue, crashes
+    RETURNING queue, crashes, ready_at
 ), expired AS MATERIALIZED (
     SELECT id, cancel_reason IS NOT NULL OR crashes + 1 >= %(budget)s AS ends,
-           cancel_reason IS NULL AND crashes + 1 >= %(budget)s AS buried
+           cancel_reason IS NULL AND crashes + 1 >= %(budget)s AS buried, leased_until
     FROM distq.job
-    WHERE state = 'leased' AND leased_until <= now() AND EXISTS (SELECT FROM pulse)
+    WHERE state = 'leased' AND leased_until <= now() AND leased_until >= (SELECT reclaimed_to FROM pulse)
     ORDER BY leased_until LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
-), beaten AS (
-    -- Not while leases are left that an outage let run out: the next pass is to know of it too.
-    UPDATE distq.pulse SET ticked_at = now()
-    WHERE EXISTS (SELECT FROM pulse) AND NOT ((SELECT grace FROM outage) AND (SELECT count(*) FROM expired) = %(limit)s)
 ), spared AS (
     UPDATE distq.job SET leased_until = now() + %(grace)s * interval '1 second'
     WHERE id = ANY (ARRAY(SELECT id FROM expired)) AND (SELECT grace FROM outage)
@@ -47,15 +47,24 @@ WITH pulse AS MATERIALIZED (
         history = distq.remember(j.history, %(attempts)s, 'crash', j.worker, j.leased_at, 0, '')
     FROM expired e
     WHERE j.id = ANY (ARRAY[e.id]) AND NOT e.ends AND NOT (SELECT grace FROM outage)
-    RETURNING j.queue
+    RETURNING j.queue, j.ready_at
 ), pruned AS (
     DELETE FROM distq.finished WHERE id = ANY (ARRAY(
         SELECT id FROM distq.finished
-        WHERE expires_at <= now() AND EXISTS (SELECT FROM pulse)
+        WHERE expires_at <= now() AND expires_at >= (SELECT pruned_to FROM pulse)
         ORDER BY expires_at LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
     ))
-    RETURNING id, queue, key, hold, hold_seconds, finished_at
+    RETURNING id, queue, key, hold, hold_seconds, finished_at, expires_at
+), beaten AS (
+    -- Not while leases are left that an outage let run out: the next pass is to know of it too.
+    UPDATE distq.pulse p
+    SET ticked_at = CASE WHEN o.grace AND e.full THEN p.ticked_at ELSE now() END,
+        reclaimed_to = CASE WHEN e.full THEN e.last ELSE now() END,
+        pruned_to = CASE WHEN g.full THEN g.last ELSE now() END,
+        swept_at = CASE WHEN o.sweeps THEN now() ELSE p.swept_at END
+    FROM outage o, (SELECT count(*) = %(limit)s AS full, max(leased_until) AS last FROM expired) e,
+         (SELECT count(*) = %(limit)s AS full, max(expires_at) AS last FROM pruned) g
 ), orphan AS MATERIALIZED (
     -- A claim whose job is forgotten ends by itself. One that is locked had ended: somebody is about to claim its key.
     SELECT k.queue, k.key,
@@ -83,7 +92,8 @@ WITH pulse AS MATERIALIZED (
     SELECT distq.tell_ended(ARRAY(SELECT id FROM ended), %(ended_channel)s)
     WHERE EXISTS (SELECT FROM distq.watch) AND EXISTS (SELECT FROM ended)
 ), woken AS MATERIALIZED (
-    SELECT pg_notify(%(channel)s, q.queue) FROM (SELECT queue FROM promoted UNION SELECT queue FROM reclaimed) q
+    SELECT distq.tell_ready(%(channel)s, queue, min(ready_at))
+    FROM (SELECT queue, ready_at FROM promoted UNION ALL SELECT queue, ready_at FROM reclaimed) q GROUP BY queue
 )
 SELECT (SELECT count(*) FROM promoted),
        (SELECT count(*) FROM reclaimed) + (SELECT count(*) FROM ended WHERE NOT buried),
