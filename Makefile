@@ -6,13 +6,16 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help bench test test-deep check fmt clean rabbitmq-server pgbouncer
+.PHONY: help bench try test test-deep check fmt clean rabbitmq-server pgbouncer
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 bench: .venv/.bench rabbitmq-server ## Set up and compare the contenders: JOBS=10000 ARGS="--adapters distq-redis,celery-redis"
 	@.venv/bin/python -m scenarios.run --jobs $(JOBS) $(ARGS)
+
+try: .venv/.bench ## Start a PostgreSQL and a Redis to try distq with, until Ctrl-C
+	@.venv/bin/python -m scenarios.servers
 
 test: .venv/.dev rabbitmq-server pgbouncer ## Set up and run the tests: ARGS="-k servers"
 	@.venv/bin/python -m pytest -n 4 --dist loadfile $(ARGS)

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from adapters.base import Service
+from distq import DistQ
 from scenarios.guard import Guard
 from scenarios.servers import Servers
 from scenarios.servers.disk import find_disk
@@ -127,6 +128,19 @@ def test_nothing_is_left_when_the_runner_is_ended_while_servers_start(number: si
         processes = family(runner.pid)
         runner.send_signal(number)
         eventually(lambda: gone(processes, directory))
+
+
+def test_servers_to_try_with_run_until_they_are_interrupted() -> None:
+    argv = [sys.executable, "-m", "scenarios.servers"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as runner:
+        assert runner.stdout
+        urls = [runner.stdout.readline().strip().removeprefix("export DISTQ_URL=") for _ in range(2)]
+        for url in urls:
+            DistQ(url).storage.migrate()
+        processes = family(runner.pid)
+        runner.send_signal(signal.SIGINT)
+        assert runner.wait(20) == 0
+        assert not any(map(runs, processes))
 
 
 def test_a_forked_child_that_lives_on_does_not_keep_the_guard() -> None:
