@@ -117,6 +117,21 @@ def test_the_hint_comes_with_the_commit(
         assert notice.payload.partition("@")[0] == QUEUE
 
 
+def test_only_a_lease_does_not_wait_for_the_disk(
+    storage: PostgresStorage, connection: psycopg.Connection[Any]
+) -> None:
+    def synced() -> str:
+        return execute(connection, "public", "SHOW synchronous_commit")[0][0]
+
+    storage.run(storage.enqueue(make()), connection)
+    assert synced() == "on"
+    (lease,) = storage.run(storage.lease(QUEUE, worker="w1", limit=1, ttl=60, alone=False), connection)
+    assert synced() == "off"
+    connection.commit()
+    storage.run(storage.settle([Outcome(lease.id, lease.token, OutcomeKind.DONE)], keep=60), connection)
+    assert synced() == "on"
+
+
 class _Shouting(TextBinaryLoader):
     def load(self, data: Any) -> Any:
         return super().load(data).upper()

@@ -1,6 +1,9 @@
 -- Take the jobs that are first in the order; an idle worker takes a suspect first, and by itself. None of a paused queue.
 -- Of jobs without crashes none is looked for before `since`, a moment in seconds. The array keeps the planner on the primary key.
-WITH paused AS MATERIALIZED (
+WITH unsynced AS MATERIALIZED (
+    -- Nobody waits for the disk: a crash that undoes a lease makes a ready job of it again, and its token void.
+    SELECT set_config('synchronous_commit', 'off', true)
+), paused AS MATERIALIZED (
     SELECT FROM distq.queue WHERE name = %(queue)s AND paused
 ), suspect AS MATERIALIZED (
     SELECT id FROM distq.job
@@ -22,4 +25,6 @@ WITH paused AS MATERIALIZED (
     WHERE id = ANY (ARRAY(SELECT id FROM suspect UNION ALL SELECT id FROM candidate))
     RETURNING id, task, payload, tries, crashes, ready_at
 )
-SELECT id, task, payload, tries, crashes, extract(epoch FROM ready_at)::float8 FROM leased ORDER BY ready_at, id
+SELECT id, task, payload, tries, crashes, extract(epoch FROM ready_at)::float8 FROM leased
+WHERE (SELECT count(*) FROM unsynced) > 0
+ORDER BY ready_at, id
