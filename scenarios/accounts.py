@@ -12,6 +12,9 @@ from scenarios.plan import Plan, Result
 
 _NS_PER_S = 1e9
 
+LEAST_SENT = 0.99
+"""Of the intended rate: below that the load was not the one that was asked for."""
+
 
 def settle(plan: Plan, result: Result) -> tuple[dict[str, Any], pd.DataFrame | None]:
     """The columns of summary.csv that a measurement fills in, and the rows for jobs.csv.gz.
@@ -23,29 +26,34 @@ def settle(plan: Plan, result: Result) -> tuple[dict[str, Any], pd.DataFrame | N
     layout = Layout(plan.cell.directory)
     workers = records.read(layout.ledger)
     if result.timeout:  # what came after the deadline, while the pool was stopped, is censored
-        deadline_ns = result.began_ns + round(plan.workload.deadline_s * _NS_PER_S)
+        deadline_ns = result.began_ns + round(plan.workload.limit_s * _NS_PER_S)
         workers = workers[workers["time_ns"] <= deadline_ns]
     producer = records.read(layout.producer)
-    rows = verify.job_rows(producer, workers, jobs=plan.workload.jobs, intended_ns=result.began_ns)
+    intended_ns = [result.began_ns + round(offset * _NS_PER_S) for offset in plan.workload.offsets_s()]
+    rows = verify.job_rows(producer, workers, intended_ns=intended_ns)
     counts = verify.count(rows, workers, timeout=result.timeout)
     numbers = result.measured | _rates(plan, rows) | counts | statistics.cell_latencies(rows)
+    if plan.workload.scenario == "steady":
+        numbers |= statistics.cell_load(rows)
     known = {name: value for name, value in numbers.items() if value == value}
-    return _verdict(plan, result, counts) | known, rows
+    return _verdict(plan, result, counts, known.get("sent_share", 1.0)) | known, rows
 
 
-def _verdict(plan: Plan, result: Result, counts: dict[str, int]) -> dict[str, str]:
+def _verdict(plan: Plan, result: Result, counts: dict[str, int], sent_share: float) -> dict[str, str]:
     jobs, failures = plan.workload.jobs, list(result.failures)
     if counts["lost"]:
         failures.append(f"{counts['lost']} of {jobs} jobs lost")
     if counts["unexpected"]:
         failures.append(f"{counts['unexpected']} finished that nobody submitted")
     reasons = [*failures, *result.notes]
+    if behind := sent_share < LEAST_SENT:
+        reasons.append(f"the producer, or what it waited for, sent only {sent_share:.1%} of the rate")
     if result.timeout:
         deadline = f"deadline of {plan.workload.deadline_s:g} s"
         reasons.append(f"{deadline}: {counts['censored']} of {jobs} jobs unfinished")
     if plan.cell.work != "noop" and any(Layout(plan.cell.directory).ledger.glob("*.batches")):
         reasons.append("its jobs never reach Python, so they do no work")
-    status = "failed" if failures else "timeout" if result.timeout else "ok"
+    status = "failed" if failures else "timeout" if result.timeout else "invalid" if behind else "ok"
     return {"status": status, "reason": "; ".join(reasons)}
 
 

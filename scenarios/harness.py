@@ -66,7 +66,7 @@ class Harness:
         with self._provisioned():
             with limit("reading the settings back", ANSWER_S):
                 settings = dict(self._adapter.effective_settings())
-            result = self._burst() if self._workload.scenario == "burst" else self._backlog()
+            result = self._backlog() if self._workload.scenario == "backlog" else self._awaited()
             with limit("reading results back", ANSWER_S):
                 result.failures += self._wrong_results(allow_missing=result.timeout)
         result.settings = settings
@@ -91,14 +91,15 @@ class Harness:
             self._leaving = True
             sys.exit(TORN_DOWN)
 
-    def _burst(self) -> Result:
+    def _awaited(self) -> Result:
+        """The pool waits for the jobs."""
         with running_pool(self._cell, self._layout) as pool, watch_memory(pool.pid) as peak:
             self._warm_up(pool)
             drain, spending = self._begin(), Spending(pool.pid, self._plan.server_pids)
-            result = Result(began_ns=time.monotonic_ns())
-            deadline = time.monotonic() + self._workload.deadline_s
-            sent = send(self._adapter, self._workload, self._layout)
-            result.timeout = not drain.wait(pool, deadline) or sent.overdue
+            result = Result()
+            began_ns = result.began_ns = time.monotonic_ns()
+            sent = send(self._adapter, self._workload, self._layout, began_ns=began_ns)
+            result.timeout = not drain.wait(pool, began_ns / 1e9 + self._workload.limit_s) or sent.overdue
             result.measured = spending.so_far()
         result.measured["peak_rss_mb"] = peak.mb
         result.failures = sent.failures(self._workload.jobs)
@@ -106,7 +107,7 @@ class Harness:
 
     def _backlog(self) -> Result:
         drain = self._begin()
-        sent = send(self._adapter, self._workload, self._layout)
+        sent = send(self._adapter, self._workload, self._layout, began_ns=time.monotonic_ns())
         result = Result(
             began_ns=time.monotonic_ns(),
             timeout=sent.overdue,

@@ -38,7 +38,7 @@ class Measurement:
     def __init__(self, guard: Guard, plan: Plan) -> None:
         self._guard, self._plan = guard, plan
         self._layout = Layout(plan.cell.directory)
-        self._limit_s = 2 * plan.workload.deadline_s + SPARE_S
+        self._limit_s = 2 * plan.workload.limit_s + SPARE_S
 
     def run(self, watch: Callable[[int], None]) -> Result:
         """Measure the cell; `watch` is told now and then how many jobs have finished."""

@@ -19,6 +19,7 @@ from scenarios.work import parse_work
 from scenarios.workload import WARM_UP, Scenario
 
 DEFAULT_JOBS = "100,1000,10000"
+DEFAULT_RATE, DEFAULT_SECONDS = 500.0, 10.0
 LONGEST_DEADLINE_S = 86_400.0
 LARGEST_PAYLOAD = 16 * 2**20
 """RabbitMQ takes no larger message."""
@@ -34,6 +35,8 @@ class Options:
     named: bool
     """Whether the contenders were named one by one: then one that is unavailable fails the run."""
     scenario: Scenario
+    rate: float
+    """Steady: jobs a second; else 0."""
     workers: int
     concurrency: int
     repeats: int
@@ -59,8 +62,10 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     if given.list:
         print(*describe_adapters(), sep="\n")
         parser.exit()
+    jobs, rate = _load(parser, given)
     return Options(
-        jobs=given.jobs,
+        jobs=jobs,
+        rate=rate,
         adapters=given.adapters or list(REGISTRY),
         named=given.adapters is not None,
         scenario=given.scenario,
@@ -80,6 +85,18 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
             Service.RABBITMQ: given.amqp_url,
         },
     )
+
+
+def _load(parser: _Parser, given: argparse.Namespace) -> tuple[list[int], float]:
+    """How many jobs, and how many of them a second."""
+    if given.scenario != "steady":
+        if given.rate or given.seconds:
+            parser.error("--rate and --for are for --scenario steady")
+        return given.jobs or _each_count(DEFAULT_JOBS), 0.0
+    if given.jobs:
+        parser.error("--jobs: in --scenario steady --rate and --for say how many")
+    rate, seconds = given.rate or DEFAULT_RATE, given.seconds or DEFAULT_SECONDS
+    return [max(2, round(rate * seconds))], rate
 
 
 def describe_adapters() -> list[str]:
@@ -103,9 +120,11 @@ def _parser() -> _Parser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--jobs", type=_each_count, default=DEFAULT_JOBS, metavar="N[,N…]", help=f"default {DEFAULT_JOBS}")
+    add("--jobs", type=_each_count, metavar="N[,N…]", help=f"default {DEFAULT_JOBS}; not in steady")
     add("--adapters", type=_adapters, default="all", metavar="A[,A…]", help="all, or names from --list")
     add("--scenario", choices=get_args(Scenario), default="burst", help="burst: the pool waits for the jobs")
+    add("--rate", type=_rate, metavar="R", help=f"steady: jobs a second, default {DEFAULT_RATE:g}")
+    add("--for", type=_seconds, dest="seconds", metavar="S", help=f"steady: default {DEFAULT_SECONDS:g}s")
     add("--workers", type=_positive, default=os.cpu_count() or 1, metavar="P", help="worker processes")
     add("--concurrency", type=_positive, default=1, metavar="C", help="jobs at once in a worker process")
     add("--repeats", type=_positive, default=3, metavar="R", help="blocks; each runs every contender once")
@@ -144,12 +163,22 @@ def _each_count(text: str) -> list[int]:
 
 def _seconds(text: str) -> float:
     try:
-        seconds = float(text)
+        seconds = float(text.removesuffix("s"))
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= LONGEST_DEADLINE_S:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, of a day at most")
     return seconds
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0.1 <= rate <= 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of jobs a second from 0.1 to 1,000,000")
+    return rate
 
 
 def _work(text: str) -> str:

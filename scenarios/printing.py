@@ -20,7 +20,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 TO = "\N{EN DASH}"
 
 _LEGEND = (
-    f"Medians over blocks, (smallest{TO}largest). Start and finish in ms from the intended moment; "
+    f"Medians over blocks, (smallest{TO}largest). Send, start and finish in ms from the intended moment; "
     "∞: that share never got there. CPU-s per 1,000 finished jobs."
 )
 _COUNT_HEADS = {"duplicated": "dup", "unexpected": "unexp", "censored": "cens", "negative_latencies": "neg"}
@@ -108,11 +108,20 @@ def _columns(table: pd.DataFrame, *, narrow: bool) -> list[_Column]:
         _Column("contender", lambda row: row["contender"], "left"),
         _ranged("jobs/s", "jobs_per_s", narrow),
         _ranged(f"{TIMES} {BASELINE}", "ratio", narrow),
+        *(_load_columns() if table.loc[:, "sent_per_s"].notna().any() else ()),
         *_paired([f"p{p}" for p in PERCENTILES], ("start", "finish"), "{name}_{head}_ms", narrow),
         *(_Column(_COUNT_HEADS.get(name, name), lambda row, name=name: _count(row[name])) for name in counts),
         *_paired(["CPU-s"], ("worker", "broker"), "{name}_cpu_s_per_1000", narrow),
         _Column("peak\nMB", lambda row: number(row["peak_rss_mb"])),
         _Column("status", lambda row: row["status"], "left"),
+    ]
+
+
+def _load_columns() -> list[_Column]:
+    """How an open loop's jobs were sent."""
+    return [
+        _Column("sent/s", lambda row: number(row["sent_per_s"])),
+        _Column("send\np99", lambda row: number(row["send_p99_ms"])),
     ]
 
 

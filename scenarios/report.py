@@ -25,7 +25,7 @@ from scenarios import plots, printing, statistics, tables
 from scenarios.look import Picture
 from scenarios.printing import number as number
 from scenarios.statistics import BASELINE as BASELINE
-from scenarios.tables import COUNTS, LATENCIES
+from scenarios.tables import COUNTS, LATENCIES, LOAD
 from scenarios.tables import is_ceiling as is_ceiling
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -35,6 +35,7 @@ _SUMMARY: dict[Any, Any] = (
     | dict.fromkeys(["work", "status", "reason"], "str")
     | dict.fromkeys(["block", "jobs", "workers", "concurrency", "payload_bytes", "seed"], "int64")
     | dict.fromkeys(["enqueue_s", "startup_s", "measured_s", "jobs_per_s", *LATENCIES, *COUNTS], "float64")
+    | dict.fromkeys(["rate", "sent_share", *LOAD], "float64")
     | dict.fromkeys(["worker_cpu_s", "broker_cpu_s", "peak_rss_mb"], "float64")
 )
 _MOMENTS = ["intended_ns", "sent_ns", "accepted_ns", "started_ns", "finished_ns", "settled_ns"]

@@ -107,6 +107,7 @@ class Runner:
             "profile": given.profile,
             "tier": given.tier,
             "jobs": task.jobs,
+            "rate": given.rate,
             "workers": given.workers,
             "concurrency": given.concurrency,
             "payload_bytes": given.payload,
@@ -140,6 +141,7 @@ class Runner:
         workload = Workload(
             scenario=given.scenario,
             jobs=task.jobs,
+            rate=given.rate,
             payload_bytes=given.payload,
             deadline_s=given.deadline,
             seed=given.seed,

@@ -1,4 +1,4 @@
-"""The producer: submits a cell's jobs until the deadline, and records both moments of each."""
+"""The producer: submits a cell's jobs, each when it is intended, and records both moments of each."""
 
 from __future__ import annotations
 
@@ -35,28 +35,40 @@ class Sent(NamedTuple):
         return [f"{count} of {jobs} jobs {what}" for what, count in counts.items() if count]
 
 
-def send(adapter: Adapter, workload: Workload, layout: Layout) -> Sent:
-    """Submit every job, as fast as the contender takes them; after the deadline it is given no more."""
-    writer = Writer(layout.producer)
-    deadline = time.monotonic() + workload.deadline_s
+def send(adapter: Adapter, workload: Workload, layout: Layout, *, began_ns: int) -> Sent:
+    """Submit every job when it is intended, or as soon after as the contender takes it.
+
+    After the deadline it is given no more.
+    """
+    writer, began = Writer(layout.producer), began_ns / 1e9
+    deadline = began + workload.limit_s
     answers: Counter[str] = Counter()
+    coming = zip(workload.offsets_s(), workload.specs(), strict=True)
+    following = next(coming, None)
     overdue = False
 
-    def stamped() -> Iterator[JobSpec]:
-        nonlocal overdue
-        for job in workload.specs():
-            if time.monotonic() > deadline:
-                overdue = True
+    def due() -> Iterator[JobSpec]:
+        nonlocal following, overdue
+        while following:
+            offset, job = following
+            now = time.monotonic()
+            if now > deadline:
+                following, overdue = None, True
+            elif began + offset > now:
                 return
-            writer.add(Moment.SENT, job.id)
-            yield job
+            else:
+                following = next(coming, None)
+                writer.add(Moment.SENT, job.id)
+                yield job
 
     try:
-        with alarm(workload.deadline_s + PATIENCE_S):
-            for submission in adapter.submit(stamped()):
-                answers[submission.status] += 1
-                if submission.status == "accepted":
-                    writer.add(Moment.ACCEPTED, submission.id)
+        with alarm(deadline - time.monotonic() + PATIENCE_S):
+            while following:
+                time.sleep(max(began + following[0] - time.monotonic(), 0.0))
+                for submission in adapter.submit(due()):
+                    answers[submission.status] += 1
+                    if submission.status == "accepted":
+                        writer.add(Moment.ACCEPTED, submission.id)
     except Overdue:
         overdue = True
     return Sent(answers, overdue)

@@ -21,7 +21,7 @@ MEASURED = ("ok", "timeout")
 """Statuses of cells whose rates and latencies count."""
 PERCENTILES = (50, 95, 99)
 PARTS = ("unsent", "sending", "queued", "running")
-SETTINGS = ("scenario", "jobs", "profile", "tier", "workers", "concurrency", "payload_bytes", "work")
+SETTINGS = ("scenario", "jobs", "rate", "profile", "tier", "workers", "concurrency", "payload_bytes", "work")
 """Columns that two cells must share to be compared."""
 
 _NS_PER_MS = 1e6
@@ -87,6 +87,23 @@ def cell_latencies(jobs: pd.DataFrame) -> dict[str, float]:
         values = quantiles(latencies_ms(jobs, moment))
         columns |= {f"{name}_p{p}_ms": float(value) for p, value in zip(PERCENTILES, values, strict=True)}
     return columns | {"negative_latencies": negative_latencies(jobs)}
+
+
+def cell_load(jobs: pd.DataFrame) -> dict[str, float]:
+    """How an open loop's jobs were sent: `sent_per_s`, `sent_share` of the intended rate, `send_p50_ms` …
+    `send_p99_ms` after they were intended. Nothing where fewer than two were.
+
+    Args:
+        jobs: the cell's rows of jobs.csv.gz.
+    """
+    sent: Any = jobs.dropna(subset=["intended_ns", "sent_ns"])
+    if len(sent) < 2:
+        return {}
+    began, intended = int(sent["intended_ns"].min()), int(sent["intended_ns"].max())
+    took = max(int(sent["sent_ns"].max()), intended) - began
+    columns = {"sent_per_s": (len(sent) - 1) / took * 1e9, "sent_share": (intended - began) / took}
+    values = quantiles(latencies_ms(sent, "sent_ns"))
+    return columns | {f"send_p{p}_ms": float(value) for p, value in zip(PERCENTILES, values, strict=True)}
 
 
 def negative_latencies(jobs: pd.DataFrame) -> int:

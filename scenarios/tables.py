@@ -21,12 +21,14 @@ from scenarios.statistics import (
 )
 
 LATENCIES = tuple(f"{to}_p{percentile}_ms" for to in ("start", "finish") for percentile in (50, 95, 99))
+LOAD = ("sent_per_s", "send_p50_ms", "send_p95_ms", "send_p99_ms")
 COUNTS = ("lost", "duplicated", "unexpected", "censored", "negative_latencies")
 _CEILINGS = ("null", "raw")
 _COSTS = ("worker_cpu_s", "broker_cpu_s")
 _SETTING_WORDS = {
     "scenario": "{}",
     "jobs": "{:,} jobs",
+    "rate": "{:,g} jobs/s",
     "profile": "{} profile",
     "tier": "{} tier",
     "workers": "workers {}",
@@ -37,17 +39,18 @@ _SETTING_WORDS = {
 
 
 def contenders(summary: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
-    """One row a contender under one setting, the fastest first within each; nobody is left out.
+    """One row a contender under one setting; nobody is left out. Within each the fastest is first, and of a
+    steady load, whose rate is given, the one with the least start p99.
 
     Args:
         summary: rows of summary.csv.
 
     Returns:
         The columns of `SETTINGS`, then `contender`, `blocks`; `jobs_per_s` and `ratio` (to the baseline,
-        by block), each the median over blocks, with `_min` and `_max`; the latency columns of summary.csv,
-        medians; `lost` … `negative_latencies`, sums; `worker_cpu_s_per_1000` and `broker_cpu_s_per_1000`
-        finished jobs, medians; `peak_rss_mb`, the largest; `status` such as "ok" or "timeout (2/3)", and
-        `reason`, empty where the cells gave none. NaN where there is no number.
+        by block), each the median over blocks, with `_min` and `_max`; the columns of summary.csv of the
+        latencies and of the load, medians; `lost` … `negative_latencies`, sums; `worker_cpu_s_per_1000` and
+        `broker_cpu_s_per_1000` finished jobs, medians; `peak_rss_mb`, the largest; `status` such as "ok" or
+        "timeout (2/3)", and `reason`, empty where the cells gave none. NaN where there is no number.
     """
     finished = summary.loc[:, "jobs"] - summary.loc[:, "censored"] - summary.loc[:, "lost"]
     thousands = finished.where(finished > 0) / 1000
@@ -56,9 +59,11 @@ def contenders(summary: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
     rows = []
     for adapter, of_adapter in cells.groupby("adapter"):
         rows += [s | {"contender": adapter} | _summarised(group) for s, group in groups(of_adapter)]
-    order = [*SETTINGS, "jobs_per_s", "contender"]
-    ascending = [column != "jobs_per_s" for column in order]
-    return pd.DataFrame(rows).sort_values(order, ascending=ascending, ignore_index=True)
+    table = pd.DataFrame(rows)
+    best_first = table.loc[:, "start_p99_ms"].where(table.loc[:, "rate"] > 0, -table.loc[:, "jobs_per_s"])
+    order = [*SETTINGS, "best_first", "contender"]
+    ordered = table.assign(best_first=best_first).sort_values(order, ignore_index=True)
+    return ordered.drop(columns="best_first")
 
 
 def _summarised(cells: pd.DataFrame) -> dict[str, Any]:
@@ -67,7 +72,7 @@ def _summarised(cells: pd.DataFrame) -> dict[str, Any]:
     for column in ("jobs_per_s", "ratio"):
         median, low, high = spread(measured.loc[:, column])
         row |= {column: median, f"{column}_min": low, f"{column}_max": high}
-    for column in (*LATENCIES, *(f"{cost}_per_1000" for cost in _COSTS)):
+    for column in (*LATENCIES, *LOAD, *(f"{cost}_per_1000" for cost in _COSTS)):
         row[column] = spread(measured.loc[:, column]).median
     for column in COUNTS:
         row[column] = cells.loc[:, column].sum(min_count=1)
@@ -100,7 +105,8 @@ def groups(frame: pd.DataFrame) -> Iterator[tuple[dict[Any, Any], pd.DataFrame]]
 
 def describe(settings: Mapping[Any, Any]) -> str:
     """`{"jobs": 1000, "tier": "strict"}` as "1,000 jobs · strict tier"."""
-    return " · ".join(_SETTING_WORDS[name].format(value) for name, value in settings.items())
+    told = ((name, value) for name, value in settings.items() if name != "rate" or value)
+    return " · ".join(_SETTING_WORDS[name].format(value) for name, value in told)
 
 
 def leads(summary: pd.DataFrame, *, seed: int) -> pd.DataFrame:

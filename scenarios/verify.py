@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ from scenarios.workload import WARM_UP
 COLUMNS = ["job", "intended_ns", "sent_ns", "accepted_ns", "started_ns", "finished_ns", "settled_ns"]
 
 
-def job_rows(producer: Records, workers: Records, *, jobs: int, intended_ns: int) -> pd.DataFrame:
+def job_rows(producer: Records, workers: Records, *, intended_ns: Sequence[int]) -> pd.DataFrame:
     """One row a job: its moments (first start, first finish), who finished it, and how often it started.
 
     Every job of the workload has a row, also one that was never sent; so has a job that nobody submitted,
@@ -22,12 +23,11 @@ def job_rows(producer: Records, workers: Records, *, jobs: int, intended_ns: int
     Args:
         producer: records of the process that sent the jobs.
         workers: records of the worker processes; those of warm-up jobs are left out.
-        jobs: how many the workload has: they are numbered from 0.
-        intended_ns: when all of them were to be sent.
+        intended_ns: when each was to be sent; they are numbered from 0.
     """
     starts, finishes = _of(workers, Moment.STARTED), _of(workers, Moment.FINISHED)
     columns: dict[str, Any] = {
-        "intended_ns": pd.Series(intended_ns, index=range(jobs)),
+        "intended_ns": pd.Series(intended_ns, dtype="Int64"),
         "sent_ns": _of(producer, Moment.SENT)["time_ns"].first(),
         "accepted_ns": _of(producer, Moment.ACCEPTED)["time_ns"].first(),
         "started_ns": starts["time_ns"].first(),

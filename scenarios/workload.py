@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import string
 from collections.abc import Iterable, Iterator
-from itertools import count
+from itertools import accumulate, count, repeat
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from adapters.base import JobSpec
 
-Scenario = Literal["burst", "backlog"]
+Scenario = Literal["burst", "backlog", "steady"]
 
 WARM_UP = 1_000_000_000
 """Jobs of this number and above warm a pool up: they do no work and are not measured."""
@@ -28,14 +28,33 @@ class Workload(BaseModel):
 
     scenario: Scenario = "burst"
     jobs: int = 10_000
+    rate: float = 0.0
+    """Steady: jobs a second, on average."""
     payload_bytes: int = 100
     deadline_s: float = 60.0
-    """Burst: for the enqueue and the drain together. Backlog: for either, since one ends before the other."""
+    """Burst: for the enqueue and the drain together. Backlog: for either, since one ends before the other.
+    Steady: after the last job is intended.
+    """
     seed: int = 0
 
     def specs(self) -> Iterator[JobSpec]:
         """The jobs, numbered from 0; two neighbours never carry the same payload."""
         return self._make(range(self.jobs))
+
+    def offsets_s(self) -> Iterator[float]:
+        """When each job is intended to be sent, in seconds from the start: all at once, or a Poisson process.
+
+        Steady jobs do not wait for one another: how long one takes changes nothing of when the next is sent.
+        """
+        if self.scenario != "steady":
+            return repeat(0.0, self.jobs)
+        source = random.Random(self.seed)
+        return accumulate(source.expovariate(self.rate) for _ in range(self.jobs))
+
+    @property
+    def limit_s(self) -> float:
+        """From the start until what is not done is given up."""
+        return max(self.offsets_s()) + self.deadline_s
 
     def warm_up(self) -> Iterator[JobSpec]:
         """Jobs without end that only wake the pool."""

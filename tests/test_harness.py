@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -130,6 +131,26 @@ def test_a_backlog_counts_from_the_opening_of_the_gate(make_plan: MakePlan) -> N
     assert row["measured_s"] == pytest.approx((jobs["finished_ns"].max() - opened) / 1e9)
     assert row["jobs_per_s"] == pytest.approx(JOBS / row["measured_s"])
     assert 0.01 < row["startup_s"] < 20
+
+
+def test_a_steady_load_is_sent_as_it_is_intended(make_plan: MakePlan) -> None:
+    plan = make_plan("null", scenario="steady", rate=200.0)
+    row, jobs, result = measure(plan)
+    assert (row["status"], row["reason"], counts(row)) == ("ok", "", (0, 0, 0, 0))
+    assert result.began_ns
+    offsets = [round(offset * 1e9) for offset in plan.workload.offsets_s()]
+    assert (jobs["intended_ns"] - result.began_ns).tolist() == offsets
+    assert (jobs["sent_ns"] >= jobs["intended_ns"]).all()
+    assert row["sent_share"] > 0.99
+    assert 0 < row["send_p50_ms"] <= row["send_p99_ms"] <= row["start_p99_ms"]
+    latency = (jobs["started_ns"] - jobs["intended_ns"]) / 1e6
+    assert row["start_p99_ms"] == pytest.approx(latency.max())
+
+
+def test_a_load_that_the_contender_held_up_is_invalid(make_plan: MakePlan) -> None:
+    row, *_ = measure(make_plan("slow", scenario="steady", rate=200.0))
+    assert row["status"] == "invalid"
+    assert re.fullmatch(r"the producer, or what it waited for, sent only \d+\.\d% of the rate", row["reason"])
 
 
 def test_a_backlog_smaller_than_the_pool_says_so(make_plan: MakePlan) -> None:

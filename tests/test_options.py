@@ -51,6 +51,12 @@ def test_every_option_is_heard(tmp_path: Path) -> None:
     }
 
 
+def test_a_steady_load_has_a_rate_and_a_time(tmp_path: Path) -> None:
+    given = parse(tmp_path, "--scenario", "steady", "--rate", "200.5", "--for", "2s")
+    assert (given.jobs, given.rate) == ([401], 200.5)
+    assert parse(tmp_path / "other", "--scenario", "steady").jobs == [5000]
+
+
 def test_naming_all_of_them_is_naming_them(tmp_path: Path) -> None:
     assert parse(tmp_path, "--adapters", ",".join(REGISTRY)).named
     assert not parse(tmp_path, "--adapters", "all").named
@@ -83,6 +89,12 @@ BAD = [
     ("--work sleep:nan", "--work"),
     ("--work nap:1", "--work"),
     ("--scenario storm", "--scenario: invalid choice: 'storm'"),
+    ("--rate 100", "--rate and --for are for --scenario steady"),
+    ("--for 3s", "--rate and --for are for --scenario steady"),
+    ("--scenario steady --jobs 10", "--jobs: in --scenario steady --rate and --for say how many"),
+    ("--scenario steady --rate 0", "--rate: '0' is not a number of jobs a second"),
+    ("--scenario steady --rate fast", "--rate"),
+    ("--scenario steady --for 1h", "--for: '1h' is not a number of seconds"),
     ("--tier eternal", "--tier"),
     ("--profile mine", "--profile"),
     ("--adapters celery-reddis", "did you mean celery-redis"),

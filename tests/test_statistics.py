@@ -46,7 +46,7 @@ def summary(rates_by_block: dict[int, dict[str, float | None]]) -> pd.DataFrame:
         for adapter, rate in cells.items()
     ]
     same = {"scenario": "burst", "jobs": 10, "profile": "matched", "tier": "production", "workers": 2}
-    return pd.DataFrame(rows).assign(**same, concurrency=1, payload_bytes=64, work="noop")
+    return pd.DataFrame(rows).assign(**same, rate=0.0, concurrency=1, payload_bytes=64, work="noop")
 
 
 @given(st.lists(durations, min_size=1), st.integers(1, 100))

@@ -43,7 +43,7 @@ def workers(*jobs: int) -> Records:
 
 
 def counts(sent: Records, ran: Records, *, jobs: int, timeout: bool = False) -> dict[str, int]:
-    rows = verify.job_rows(sent, ran, jobs=jobs, intended_ns=50)
+    rows = verify.job_rows(sent, ran, intended_ns=[50] * jobs)
     return verify.count(rows, ran, timeout=timeout)
 
 
@@ -88,7 +88,7 @@ def test_every_job_has_a_row_with_its_first_moments() -> None:
             ledger((Moment.GATE, 9, 300), (Moment.STARTED, 1, 450), pid=9),
         ]
     )
-    rows = verify.job_rows(producer([0, 1]), ran, jobs=3, intended_ns=50)
+    rows = verify.job_rows(producer([0, 1]), ran, intended_ns=[50] * 3)
     first, second, third = rows.astype(object).where(rows.notna(), None).to_dict("records")
     assert first == {
         "job": 0,
@@ -107,7 +107,7 @@ def test_every_job_has_a_row_with_its_first_moments() -> None:
 
 def test_no_nanosecond_is_lost_where_moments_are_missing() -> None:
     ran = ledger((Moment.STARTED, 0, UPTIME_NS), (Moment.FINISHED, 0, UPTIME_NS + 2))
-    rows = verify.job_rows(producer([0, 1]), ran, jobs=2, intended_ns=UPTIME_NS - 2)
+    rows = verify.job_rows(producer([0, 1]), ran, intended_ns=[UPTIME_NS - 2] * 2)
     assert rows.dtypes.unique().tolist() == [pd.Int64Dtype()]
     assert rows.iloc[0][["intended_ns", "started_ns", "finished_ns"]].tolist() == [
         UPTIME_NS - 2,

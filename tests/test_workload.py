@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from itertools import islice
 
+import numpy as np
 import pytest
 
 from scenarios.work import parse_work
@@ -69,3 +70,19 @@ NONSENSE = [
 def test_nonsense_is_no_work(text: str) -> None:
     with pytest.raises(ValueError, match=r"work|float"):
         parse_work(text)
+
+
+def test_only_steady_jobs_are_spread_over_time() -> None:
+    assert list(Workload(jobs=3).offsets_s()) == [0.0, 0.0, 0.0]
+    assert Workload(jobs=3).limit_s == 60
+
+
+def test_steady_jobs_come_at_random_at_the_rate_and_the_same_again() -> None:
+    workload = Workload(scenario="steady", jobs=10_000, rate=500, seed=7)
+    offsets = list(workload.offsets_s())
+    gaps = np.diff(offsets)
+    assert offsets == list(workload.offsets_s()) != list(Workload(**dict(workload) | {"seed": 8}).offsets_s())
+    assert offsets[-1] == pytest.approx(20, rel=0.05)
+    assert gaps.min() > 0
+    assert gaps.std() == pytest.approx(gaps.mean(), rel=0.05)
+    assert workload.limit_s == offsets[-1] + 60
