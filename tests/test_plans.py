@@ -134,8 +134,8 @@ EXPECTED = {
     "lease in a small queue": ("job_ready job_suspect job_pkey", 40),
     "lease a suspect": ("job_suspect job_pkey", 2),
     "extend": ("job_pkey", 20),
-    "settle": ("job_pkey", 40),
-    "settle done": ("job_pkey", 20),
+    "settle": (RECORD, 40),
+    "settle done": (RECORD, 20),
     # All leases, and those of the worker again.
     "forfeit": ("job_leased job_pkey", 600),
     "tick": (f"{RECORD} job_scheduled job_leased job_suspect finished_expiry key_pkey key_until", 200),

@@ -33,7 +33,7 @@ WITH outcome AS MATERIALIZED (
            hold_seconds, tries, crashes, body, history, progress, worker, leased_at, enqueued_at,
            CASE WHEN state = 'done' THEN now() + %(keep)s * interval '1 second' END
     FROM ended
-    ON CONFLICT (id) DO NOTHING
+    WHERE NOT EXISTS (SELECT FROM distq.finished f WHERE f.id = ended.id OFFSET 0)
 ), returned AS (
     UPDATE distq.job j
     SET state = CASE WHEN o.delay > 0 THEN 'scheduled' ELSE 'ready' END::distq.job_state,
