@@ -7,17 +7,18 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Unpack, cast, overload
 
 from distq import cron
+from distq.checks import check, is_name, is_text, seconds, whole
 from distq.connect import connect
 from distq.errors import ConfigurationError, UnknownTask
 from distq.handle import Job
-from distq.hooks import AroundEnqueue, AroundRun, ErrorHook, Hooks, middleware
+from distq.hooks import AroundEnqueue, AroundRun, ErrorHook, Hooks, checked, middleware
 from distq.ids import split_id
 from distq.job import NewJob
 from distq.options import NAMES, Options, TaskOptions
 from distq.queue import Queue
 from distq.results import Results
 from distq.storage import Storage
-from distq.task import AsyncTask, BaseTask, P, R, Task, name_of
+from distq.task import AsyncTask, BaseTask, P, R, Task, check_function, name_of
 
 if TYPE_CHECKING:
     from distq.testing import Inline
@@ -76,11 +77,10 @@ class DistQ:
         Raises:
             ConfigurationError: no storage takes such a URL, or an option cannot work.
         """
-        for option, seconds in (("result_ttl", result_ttl), ("dead_ttl", dead_ttl)):
-            if not 0 < seconds <= LONGEST_TTL:
-                raise ConfigurationError(f"{option}={seconds!r}: use seconds, above 0, up to ten years")
-        if min(dead_limit, max_payload) < 1:
-            raise ConfigurationError(f"{dead_limit=}, {max_payload=}: use whole numbers, 1 or more")
+        for option, ttl in (("result_ttl", result_ttl), ("dead_ttl", dead_ttl)):
+            check(option, ttl, "seconds, above 0, up to ten years", seconds(LONGEST_TTL, above=0))
+        for option, number in (("dead_limit", dead_limit), ("max_payload", max_payload)):
+            check(option, number, "a whole number, 1 or more", whole(1))
         self.move(connect(url))
         self.result_ttl, self.dead_ttl, self.dead_limit = result_ttl, dead_ttl, dead_limit
         self.max_payload = max_payload
@@ -106,7 +106,7 @@ class DistQ:
         failure; `backoff` how long each waits, see `distq.retry`; the others are as in `task.options`.
 
         Raises:
-            ConfigurationError: an option cannot work, or the name is taken.
+            ConfigurationError: it is no function, or one that yields; or an option or the name cannot work.
         """
 
         def declare(function: Callable[..., Any]) -> BaseTask[..., Any]:
@@ -115,9 +115,9 @@ class DistQ:
         return declare if function is None else declare(function)
 
     def _declare(self, function: Callable[..., Any], name: str | None, options: Any) -> BaseTask[..., Any]:
-        name = name or name_of(function)
-        if "\n" in name:
-            raise ConfigurationError(f"task name {name!r} must be one line")
+        check_function(function)
+        name = name_of(function) if name is None else name
+        check("name", name, "a text of one line", is_name)
         if name in self.tasks:
             raise ConfigurationError(f"task {name!r} is declared twice; give one of them a name=")
         # A moment is a call's, not a task's.
@@ -140,6 +140,8 @@ class DistQ:
         Raises:
             ConfigurationError: it is no expression, no time zone, or the task needs arguments.
         """
+        # Without parentheses it is the function, of which nobody would ever hear again.
+        check("cron", expression, 'an expression: @app.cron("*/5 * * * *")', is_text)
 
         def add(function: Any) -> Any:
             known = isinstance(function, BaseTask)
@@ -153,28 +155,35 @@ class DistQ:
         return add
 
     def on_start(self, function: _Hook) -> _Hook:
-        """Call a function, or a coroutine function, when a worker process has started: `@app.on_start`."""
-        self.hooks.start.append(function)
+        """Call a function, or a coroutine function, when a worker process has started: `@app.on_start`.
+
+        Each of these raises ConfigurationError for a function that cannot be such a hook.
+        """
+        self.hooks.start.append(checked("on_start", function))
         return function
 
     def on_stop(self, function: _Hook) -> _Hook:
         """Call it when a worker process ends in good order."""
-        self.hooks.stop.append(function)
+        self.hooks.stop.append(checked("on_stop", function))
         return function
 
     def on_error(self, function: ErrorHook) -> ErrorHook:
         """Call a function with the job and the error of each attempt that failed, in the worker process."""
-        self.hooks.error.append(function)
+        self.hooks.error.append(checked("on_error", function))
         return function
 
     def around_enqueue(self, function: AroundEnqueue) -> AroundEnqueue:
-        """Add middleware around each enqueue: a generator function of a `Call`, which it may change."""
-        self.hooks.around_enqueue.append(middleware(function))
+        """Add middleware around each enqueue: a generator function of a `Call`, which it may change.
+
+        What it raises before its `yield` lets nothing be enqueued. What it raises after that reaches the
+        caller, but the jobs are there.
+        """
+        self.hooks.around_enqueue.append(middleware(checked("around_enqueue", function)))
         return function
 
     def around_run(self, function: AroundRun) -> AroundRun:
         """Add middleware around each run: a generator function of the job, in its thread or asyncio task."""
-        self.hooks.around_run.append(middleware(function))
+        self.hooks.around_run.append(middleware(checked("around_run", function)))
         return function
 
     # -- using -------------------------------------------------------------------------------------

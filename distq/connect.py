@@ -12,6 +12,10 @@ def connect(url: str) -> Storage:
     Raises:
         ConfigurationError: no storage takes such a URL.
     """
+    if not isinstance(url, str):
+        raise ConfigurationError(
+            f"the URL of a storage is a text, e.g. postgresql://localhost/app, not {type(url).__name__}"
+        )
     match url.partition("://")[0]:
         case "postgresql" | "postgres":
             from distq.postgres.storage import PostgresStorage

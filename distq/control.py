@@ -6,9 +6,16 @@ from typing import Any
 
 from pydantic_core import core_schema
 
+from distq.checks import check, is_text
+from distq.retry import check_wait
+
 
 class Control(Exception):
-    """Base of `Retry`, `Snooze` and `Cancel`."""
+    """Base of `Retry`, `Snooze` and `Cancel`. A delay or a reason that is none is a ConfigurationError."""
+
+    def __init__(self, reason: str) -> None:
+        check("reason", reason, "a text", is_text)
+        super().__init__(reason)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
@@ -21,6 +28,8 @@ class Retry(Control):
 
     def __init__(self, delay: float | None = None, reason: str = "") -> None:
         super().__init__(reason or "the task asked for another try")
+        if delay is not None:
+            check_wait("delay", delay)
         self.delay = delay
 
 
@@ -29,6 +38,7 @@ class Snooze(Control):
 
     def __init__(self, delay: float, reason: str = "") -> None:
         super().__init__(reason or "the task asked to be run later")
+        check_wait("delay", delay)
         self.delay = delay
 
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
+from distq.checks import check, is_name
 from distq.errors import ConfigurationError
 from distq.steps import Steps, arun, do, run
 
@@ -87,7 +88,7 @@ def parse(task: BaseTask[..., Any], expression: str, *, name: str | None, tz: st
     """The schedule of a task. Raises ConfigurationError."""
     try:
         zone = UTC if tz == "UTC" else ZoneInfo(tz)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
+    except (ZoneInfoNotFoundError, ValueError, OSError, TypeError, AttributeError):
         raise ConfigurationError(
             f"tz={tz!r}: use a name of the time zone database, e.g. Europe/Berlin"
         ) from None
@@ -101,4 +102,7 @@ def parse(task: BaseTask[..., Any], expression: str, *, name: str | None, tz: st
         raise ConfigurationError(
             f"cron({expression!r}): task {task.name!r} needs {required[0]!r}; give it a default"
         )
-    return Cron(name or task.name, task, expression, zone, catch_up)
+    name = task.name if name is None else name
+    check("name", name, "a text of one line", is_name)
+    _ = task.chosen.claim  # a tick that cannot be enqueued would be told to nobody
+    return Cron(name, task, expression, zone, catch_up)

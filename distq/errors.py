@@ -12,6 +12,7 @@
     * JobError                  a job ended without a result
         * JobFailed             it is dead; carries the remote error
         * JobCancelled          it was cancelled
+        * InvalidResult         it is done, and what it returned does not fit the task's annotation
     * ResultTimeout             no result within the time given
     * DrainTimeout              a queue had not come to rest within the time given
     * JobTimeout                raised in a task that runs for longer than its timeout
@@ -74,8 +75,10 @@ class SchemaError(StorageError):
 class JobNotFound(DistqError):
     """There is no such job, or the time to live of its record is over."""
 
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"job {job_id!r} is not known: never enqueued here, or its record has expired")
+    def __init__(
+        self, job_id: str, why: str = "is not known: never enqueued here, or its record has expired"
+    ) -> None:
+        super().__init__(f"job {job_id!r} {why}")
         self.job_id = job_id
 
 
@@ -99,6 +102,19 @@ class JobFailed(JobError):
 
 class JobCancelled(JobError):
     """A job was cancelled before it ended."""
+
+
+class InvalidResult(JobError):
+    """A job is done, and what it returned does not fit the return annotation of its task."""
+
+    def __init__(self, job_id: str, task: str, problems: str) -> None:
+        super().__init__(
+            job_id,
+            f"is done, but its result does not fit the return annotation of task {task!r}: {problems};"
+            f" mend the annotation, or see the result with `distq show {job_id}`",
+        )
+        self.task = task
+        self.problems = problems
 
 
 class ResultTimeout(DistqError):

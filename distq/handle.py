@@ -6,11 +6,15 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import wait
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from distq.admin.timeline import Event, timeline
 from distq.admin.why import Why, explain
+from distq.aside import aside
+from distq.checks import check_timeout
 from distq.errors import JobCancelled, JobError, JobFailed, JobNotFound, ResultTimeout
+from distq.ids import split_id
 from distq.job import JobRecord, JobState
 from distq.messages import Progress, decode_error, decode_progress, encode_cancellation
 from distq.steps import arun, run
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
     from distq.app import DistQ
 
 _T = TypeVar("_T")
+
+MOMENT = 0.5
+"""Seconds that an answer may take, however little time there is."""
 
 
 class Job(Generic[_T]):
@@ -41,13 +48,27 @@ class Job(Generic[_T]):
         return hash(self.id)
 
     @property
+    def queue(self) -> str:
+        """The queue that the job is in."""
+        return split_id(self.id)[0]
+
+    @property
+    def task(self) -> str:
+        """The name of the job's task. Raises JobNotFound once its record has expired."""
+        return self._record().task
+
+    async def atask(self) -> str:
+        """`task` for coroutines."""
+        return (await self._arecord()).task
+
+    @property
     def state(self) -> JobState:
         """Where the job is now. Raises JobNotFound once its record has expired."""
-        return self._known(self._app.storage.run(self._app.storage.get(self.id))).state
+        return self._record().state
 
     async def astate(self) -> JobState:
         """`state` for coroutines."""
-        return self._known(await self._app.storage.arun(self._app.storage.get(self.id))).state
+        return (await self._arecord()).state
 
     def cancel(self, reason: str = "") -> JobState:
         """Cancel the job. Returns CANCELLED where it was waiting, and LEASED where it runs: then it is asked.
@@ -69,15 +90,30 @@ class Job(Generic[_T]):
     def _cancellation(self, reason: str) -> Op[dict[str, JobState]]:
         return self._app.storage.cancel([self.id], reason=encode_cancellation(reason))
 
+    def replay(self) -> JobState:
+        """Make the job ready again if it is dead or cancelled, tries and crashes at 0; its history stays.
+
+        Returns READY, or the state in which it is left: it is in another one, or another job has its key.
+
+        Raises:
+            JobNotFound: there is no such job, or its record has expired.
+        """
+        replayed = self._app.storage.run(self._app.storage.replay([self.id]))
+        return JobState.READY if replayed else self.state
+
+    async def areplay(self) -> JobState:
+        """`replay` for coroutines."""
+        replayed = await self._app.storage.arun(self._app.storage.replay([self.id]))
+        return JobState.READY if replayed else await self.astate()
+
     @property
     def progress(self) -> Progress | None:
         """How far the job last said it is, or None. Raises JobNotFound once its record has expired."""
-        return decode_progress(self._known(self._app.storage.run(self._app.storage.get(self.id))).progress)
+        return decode_progress(self._record().progress)
 
     async def aprogress(self) -> Progress | None:
         """`progress` for coroutines."""
-        record = self._known(await self._app.storage.arun(self._app.storage.get(self.id)))
-        return decode_progress(record.progress)
+        return decode_progress((await self._arecord()).progress)
 
     def why(self) -> Why:
         """Why the job is not running, or what became of it, in one sentence; and what would help."""
@@ -89,11 +125,11 @@ class Job(Generic[_T]):
 
     def timeline(self) -> list[Event]:
         """What has happened to the job, in order. Raises JobNotFound once its record has expired."""
-        return timeline(self._known(self._app.storage.run(self._app.storage.get(self.id))))
+        return timeline(self._record())
 
     async def atimeline(self) -> list[Event]:
         """`timeline` for coroutines."""
-        return timeline(self._known(await self._app.storage.arun(self._app.storage.get(self.id))))
+        return timeline(await self._arecord())
 
     def result(self, timeout: float | None = None) -> _T:
         """Wait for the job to end, up to `timeout` seconds, and return what its function returned.
@@ -101,21 +137,23 @@ class Job(Generic[_T]):
         However many wait in a process, they cost one listener. An outage meanwhile is waited out.
 
         Raises:
+            ConfigurationError: the timeout is no time.
+            InvalidResult: it is done, and its result does not fit the task's return annotation.
             JobFailed: the job is dead; the error carries the remote type, message and traceback.
             JobCancelled: the job was cancelled.
             JobNotFound: there is no such job, or its result has expired.
-            ResultTimeout: it has not ended within the time.
+            ResultTimeout: it has not ended within the time, or the storage was silent for so long.
             StorageUnavailable: the storage did not answer at the beginning, or at the end.
         """
         deadline = _deadline(timeout)
-        record = self._known(self._app.storage.run(self._app.storage.get(self.id)))
+        record = self._record_by(deadline, timeout)
         if not record.state.ended:
             ended = threading.Event()
             with self._app.results.waiting(self.id, ended.set):
                 while not record.state.ended:
                     in_time = ended.wait(_left(deadline))
                     ended.clear()
-                    record = self._known(self._app.storage.run(self._app.storage.get(self.id)))
+                    record = self._record_by(deadline, timeout)
                     if not in_time and not record.state.ended:
                         raise ResultTimeout(self.id, timeout or 0)
         return self._value(record)
@@ -123,17 +161,41 @@ class Job(Generic[_T]):
     async def aresult(self, timeout: float | None = None) -> _T:
         """`result` for coroutines."""
         deadline = _deadline(timeout)
-        record = self._known(await self._app.storage.arun(self._app.storage.get(self.id)))
+        record = await self._arecord_by(deadline, timeout)
         if not record.state.ended:
             ended = asyncio.Event()
             with self._app.results.waiting(self.id, _threadsafe(ended)):
                 while not record.state.ended:
                     in_time = await _within(ended, _left(deadline))
                     ended.clear()
-                    record = self._known(await self._app.storage.arun(self._app.storage.get(self.id)))
+                    record = await self._arecord_by(deadline, timeout)
                     if not in_time and not record.state.ended:
                         raise ResultTimeout(self.id, timeout or 0)
         return self._value(record)
+
+    def _record(self) -> JobRecord:
+        return self._known(self._app.storage.run(self._app.storage.get(self.id)))
+
+    async def _arecord(self) -> JobRecord:
+        return self._known(await self._app.storage.arun(self._app.storage.get(self.id)))
+
+    def _record_by(self, deadline: float | None, timeout: float | None) -> JobRecord:
+        """The record. Raises ResultTimeout where the storage is silent, at the deadline or a moment later."""
+        if deadline is None:
+            return self._record()
+        answer = aside(self._record)
+        if wait([answer], max(deadline - time.monotonic(), MOMENT)).not_done:
+            raise ResultTimeout(self.id, timeout or 0)
+        return answer.result()
+
+    async def _arecord_by(self, deadline: float | None, timeout: float | None) -> JobRecord:
+        if deadline is None:
+            return await self._arecord()
+        try:
+            left = max(deadline - time.monotonic(), MOMENT)
+            return await asyncio.wait_for(self._arecord(), left)
+        except TimeoutError:
+            raise ResultTimeout(self.id, timeout or 0) from None
 
     def _known(self, record: JobRecord | None) -> JobRecord:
         if record is None:
@@ -143,7 +205,7 @@ class Job(Generic[_T]):
     def _value(self, record: JobRecord) -> _T:
         match record.state:
             case JobState.DONE:
-                return self._app.find_task(record.task).signature.decode_result(record.body)
+                return self._app.find_task(record.task).signature.decode_result(self.id, record.body)
             case JobState.DEAD:
                 raise JobFailed(self.id, *decode_error(record.body))
             case JobState.CANCELLED:
@@ -153,6 +215,7 @@ class Job(Generic[_T]):
 
 
 def _deadline(timeout: float | None) -> float | None:
+    check_timeout(timeout)
     return None if timeout is None else time.monotonic() + timeout
 
 

@@ -6,13 +6,18 @@ happens before, what is after it after, and an error is raised at it.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from distq import telemetry
+from distq.checks import shown
 from distq.context import CurrentJob
+from distq.errors import ConfigurationError
+
+_Hook = TypeVar("_Hook", bound=Callable[..., Any])
 
 
 @dataclass(slots=True)
@@ -59,6 +64,47 @@ class Hooks:
                 telemetry.emit(
                     "error", "job {id}: the error hook failed: {error!r}", id=job.id, error=mistake
                 )
+
+
+_LIFE = (("function", "coroutine function"), 0, "a function, or a coroutine function, without arguments")
+_AROUND = (("generator function",), 1, "a generator function of one argument: def, with one yield")
+_HOOKS = {
+    "on_start": _LIFE,
+    "on_stop": _LIFE,
+    "on_error": (("function",), 2, "a function of two arguments, the job and the error"),
+    "around_enqueue": _AROUND,
+    "around_run": _AROUND,
+}
+"""Of each hook what it may be, how many arguments it gets, and both in words."""
+
+
+def checked(hook: str, function: _Hook) -> _Hook:
+    """The function, if it can be this hook. Raises ConfigurationError."""
+    kinds, arguments, wanted = _HOOKS[hook]
+    if _kind(function) not in kinds or not _takes(function, arguments):
+        raise ConfigurationError(f"{hook}: {shown(function)} cannot be it; use {wanted}")
+    return function
+
+
+def _kind(function: Any) -> str:
+    if inspect.isgeneratorfunction(function):
+        return "generator function"
+    if inspect.isasyncgenfunction(function):
+        return "async generator function"
+    if inspect.iscoroutinefunction(function):
+        return "coroutine function"
+    return "function" if callable(function) else "none"
+
+
+def _takes(function: Callable[..., Any], arguments: int) -> bool:
+    """Whether it can be called with so many arguments. What is written in C may not tell."""
+    try:
+        inspect.signature(function).bind(*range(arguments))
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
 
 
 def middleware(function: Callable[[Any], Iterator[None]]) -> Middleware:

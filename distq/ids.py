@@ -11,6 +11,9 @@ from distq.errors import ConfigurationError, JobNotFound
 QUEUE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _JOB_ID = re.compile(rf"({QUEUE_NAME.pattern}):([0-9a-f]{{32}})")
 
+EXAMPLE = "mail:0198c0ffee0070008000000000000000"
+"""What a job id looks like."""
+
 
 def check_queue(name: str) -> str:
     """Return the name; raise ConfigurationError where it cannot name a queue."""
@@ -36,9 +39,16 @@ def new_ids(queue: str, count: int) -> list[str]:
     ]
 
 
+def unknown(job_id: str) -> JobNotFound:
+    """The error for what leads to no job: a job id of ours, or something else."""
+    if isinstance(job_id, str) and _JOB_ID.fullmatch(job_id):
+        return JobNotFound(job_id)
+    return JobNotFound(job_id, f"is no job id; one looks like {EXAMPLE}")
+
+
 def split_id(job_id: str) -> tuple[str, str]:
     """The queue and the UUID of a job id; raises JobNotFound where it is not one of ours."""
-    match = _JOB_ID.fullmatch(job_id)
+    match = _JOB_ID.fullmatch(job_id) if isinstance(job_id, str) else None
     if match is None:
-        raise JobNotFound(job_id)
+        raise unknown(job_id)
     return match[1], match[2]

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
+from distq.checks import check, is_text
+
 
 class RemoteError(NamedTuple):
     """An error as it travels: the type's name, its message, its traceback as text."""
@@ -67,7 +69,8 @@ def encode_error(error: RemoteError) -> bytes:
 
 
 def encode_cancellation(reason: str = "") -> bytes:
-    """JSON of the error of a job that somebody cancels."""
+    """JSON of the error of a job that somebody cancels. Raises ConfigurationError."""
+    check("reason", reason, "a text", is_text)
     return encode_error(RemoteError("Cancelled", reason or "somebody cancelled it"))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypedDict, cast
 
 from distq import retry
+from distq.checks import check, optional, seconds, whole
 from distq.errors import ConfigurationError
 from distq.ids import check_queue
 from distq.job import HIGHEST_PRIORITY, Conflict, Hold, Unique
@@ -24,6 +26,9 @@ HARD_AFTER = 5.0
 
 _PER_CALL = ("retries", "timeout", "hard_timeout")
 """Options of a task's that one call may change: they travel in its headers."""
+
+_OF_A_KEY = ("unique", "remember", "on_conflict")
+"""Options that say something of the key."""
 
 
 class Limits(NamedTuple):
@@ -79,30 +84,42 @@ class Options:
 
     def __post_init__(self) -> None:
         check_queue(self.queue)
-        _check("retries", self.retries, "a whole number, 0 or more", _whole(0))
-        _check("priority", self.priority, "a whole number from 0 to 9", _whole(0, HIGHEST_PRIORITY))
-        _check("delay", self.delay, "seconds, from 0 to a year", _seconds)
-        for name in ("timeout", "hard_timeout"):
-            value = getattr(self, name)
-            _check(name, value, "seconds above 0", lambda v: v is None or (_seconds(v) and v > 0))
-        _check("remember", self.remember, "seconds, from 0 to a year", _seconds)
-        ordered = self.timeout is None or self.hard_timeout is None or self.timeout < self.hard_timeout
-        _check("hard_timeout", self.hard_timeout, "more seconds than the timeout has", lambda _: ordered)
-        _check("run_at", self.run_at, "a datetime with a time zone", _aware)
-        _check("on_conflict", self.on_conflict, "'return', 'replace' or 'error'", lambda v: v in {*Conflict})
-        known = self.unique in (Hold.ACTIVE, Hold.WAITING) or _seconds(self.unique)
-        _check("unique", self.unique, "'active', 'waiting' or seconds", lambda _: known)
-        lasting = self.remember == 0 or self.unique == Hold.ACTIVE
-        _check("remember", self.remember, "unique='active' with it", lambda _: lasting)
-        _check("key", self.key, f"a text of up to {LONGEST_KEY} bytes", _key)
+        check("retries", self.retries, "a whole number, 0 or more", whole(0))
+        check("priority", self.priority, "a whole number from 0 to 9", whole(0, HIGHEST_PRIORITY))
+        self._check_times()
+        self._check_key()
         for name in ("retry_on", "give_up_on"):
-            _check(name, getattr(self, name), "an exception type or a tuple of them", _errors)
+            check(name, getattr(self, name), "an exception type or a tuple of them", _errors)
         retry.parse(self.backoff, jitter=self.jitter, max_delay=self.max_delay)
+
+    def _check_times(self) -> None:
+        retry.check_wait("delay", self.delay)
+        check(
+            "run_at", self.run_at, "a datetime with a time zone, at most a year from now", optional(_moment)
+        )
+        if self.delay and self.run_at:
+            raise ConfigurationError(f"delay={self.delay!r} and run_at= exclude each other: use one of them")
+        for name in ("timeout", "hard_timeout"):
+            check(name, getattr(self, name), "seconds above 0", optional(seconds(retry.FARTHEST, above=0)))
+        ordered = self.timeout is None or self.hard_timeout is None or self.timeout < self.hard_timeout
+        check("hard_timeout", self.hard_timeout, "more seconds than the timeout has", lambda _: ordered)
+
+    def _check_key(self) -> None:
+        check("key", self.key, f"a text of up to {LONGEST_KEY} bytes", _key)
+        check("unique", self.unique, "'active', 'waiting' or seconds above 0, up to a year", _unique)
+        check(
+            "on_conflict", self.on_conflict, "'return', 'replace' or 'error'", lambda v: v in tuple(Conflict)
+        )
+        retry.check_wait("remember", self.remember)
+        lasting = self.remember == 0 or self.unique == Hold.ACTIVE
+        check("remember", self.remember, "unique='active' with it", lambda _: lasting)
 
     @property
     def claim(self) -> Unique | None:
-        """The key as the storage takes it."""
+        """The key as the storage takes it. Raises ConfigurationError where there is none to be unique."""
         if not self.key:
+            if idle := [name for name in _OF_A_KEY if getattr(self, name) != _DEFAULTS[name]]:
+                raise ConfigurationError(f"{idle[0]}={getattr(self, idle[0])!r} is of no use without a key=")
             return None
         conflict = Conflict(self.on_conflict)
         if isinstance(self.unique, int | float):
@@ -124,25 +141,17 @@ class Options:
         return Limits(soft, soft + HARD_AFTER if soft is not None and hard is None else hard)
 
 
-NAMES = frozenset(field.name for field in fields(Options))
+_DEFAULTS = {field.name: field.default for field in fields(Options)}
+NAMES = frozenset(_DEFAULTS)
 
 
-def _check(name: str, value: Any, wanted: str, fits: Callable[[Any], bool]) -> None:
-    if not fits(value):
-        raise ConfigurationError(f"{name}={value!r}: use {wanted}")
+def _moment(value: Any) -> bool:
+    aware = isinstance(value, datetime) and value.tzinfo is not None
+    return aware and value.timestamp() <= time.time() + retry.FARTHEST
 
 
-def _whole(least: int, most: float = float("inf")) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-
-
-def _seconds(value: Any) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and 0 <= value <= retry.FARTHEST
-
-
-def _aware(value: Any) -> bool:
-    return value is None or (isinstance(value, datetime) and value.tzinfo is not None)
+def _unique(value: Any) -> bool:
+    return value in (Hold.ACTIVE, Hold.WAITING) or seconds(retry.FARTHEST, above=0)(value)
 
 
 def _key(value: Any) -> bool:

@@ -10,11 +10,12 @@ from distq.admin import bulk
 from distq.admin.bulk import Cancelled, Replayed, Which
 from distq.admin.overview import queue_views
 from distq.admin.views import JobView, QueueView
+from distq.checks import check_timeout
 from distq.errors import DrainTimeout
 from distq.ids import check_queue
 from distq.job import Filter, JobState
 from distq.messages import encode_cancellation
-from distq.steps import Pause, Steps, arun, run
+from distq.steps import Pause, Steps, arun, do, run
 from distq.storage import Storage
 
 PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -22,7 +23,10 @@ PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class Queue:
-    """The handle of one queue. Methods that begin with `a` are for coroutines."""
+    """The handle of one queue. Methods that begin with `a` are for coroutines.
+
+    They raise ConfigurationError for a filter, a limit or a time that is none, before anything is done.
+    """
 
     __slots__ = ("_storage", "name")
 
@@ -156,15 +160,23 @@ class Queue:
         return bulk.prune(self._storage, self.name, bulk.ENDED, older=older, beyond=beyond)
 
     def _drain(self, timeout: float | None) -> Steps[None]:
+        check_timeout(timeout)
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
-        busy = [Filter(self.name, JobState.READY), Filter(self.name, JobState.LEASED)]
         looks = 0
-        while (yield from bulk.find(self._storage, busy, limit=1)):
+        while (yield from self._is_busy()):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise self._busy(timeout or 0, (yield from self._look()))
             yield Pause(min(PAUSES[min(looks, len(PAUSES) - 1)], left))
             looks += 1
+
+    def _is_busy(self) -> Steps[bool]:
+        """Whether a job is ready or runs. One given back between two looks is in neither: all are counted."""
+        busy = [Filter(self.name, state) for state in (JobState.READY, JobState.LEASED)]
+        if (yield from bulk.find(self._storage, busy, limit=1)):
+            return True
+        counts = yield from do(self._storage.counts(self.name))
+        return bool(counts.get(JobState.READY) or counts.get(JobState.LEASED))
 
     def _busy(self, timeout: float, view: QueueView) -> DrainTimeout:
         ready, leased = view.counts[JobState.READY], view.counts[JobState.LEASED]

@@ -71,6 +71,7 @@ class Results:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._outage = False
         self._reset()
 
     def _reset(self) -> None:
@@ -169,8 +170,13 @@ class Results:
             self._wake(set(ids) - live)
             self._due = looks | {job_id: soon if looks[job_id] == NOW else later for job_id in ids}
         except StorageError as error:
-            telemetry.emit("warn", "{error}; results are waited for", error=error)
+            if not self._outage:
+                telemetry.emit("warn", "{error}; results are waited for", error=error)
+            self._outage = True
             return later
+        if self._outage and ids:
+            telemetry.emit("info", "storage {where} answers again", where=self._storage.where)
+            self._outage = False
         return min(self._due.values(), default=later)
 
     def _wake(self, ids: Collection[str]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
+from distq.checks import check, optional, seconds
 from distq.errors import ConfigurationError
 
 Backoff = Literal["exponential", "linear"] | float | Sequence[float] | Callable[[int], float]
@@ -18,6 +19,11 @@ LONGEST = 3600.0
 
 FARTHEST = 366 * 86_400.0
 """No job waits longer for its next try, in seconds."""
+
+
+def check_wait(name: str, value: Any) -> None:
+    """Raise ConfigurationError for what no job can wait."""
+    check(name, value, "seconds, from 0 to a year", seconds(FARTHEST))
 
 
 def delay(backoff: Callable[[int], float], attempt: int) -> float:
@@ -48,15 +54,16 @@ def parse(
     Raises:
         ConfigurationError: not a back-off, a share or a cap.
     """
-    if jitter is not None and not (_is_delay(jitter) and jitter <= 1):
-        raise ConfigurationError(f"jitter={jitter!r}: use a share of the delay, from 0 to 1")
-    if max_delay is not None and not _is_delay(max_delay):
-        raise ConfigurationError(f"max_delay={max_delay!r}: use seconds, 0 or more")
+    check("jitter", jitter, "a share of the delay, from 0 to 1", optional(seconds(1)))
+    check("max_delay", max_delay, "seconds, 0 or more", optional(_is_delay))
     curve = _curve(backoff)
     named = isinstance(backoff, str)
     share = (0.25 if named else 0.0) if jitter is None else jitter
     cap = (LONGEST if named else FARTHEST) if max_delay is None else max_delay
     return lambda attempt: _spread(curve(attempt), share, cap)
+
+
+_is_delay = seconds(math.inf)
 
 
 def _curve(backoff: Backoff) -> Callable[[int], float]:
@@ -76,10 +83,6 @@ def _curve(backoff: Backoff) -> Callable[[int], float]:
     raise ConfigurationError(
         f"backoff={backoff!r}: use 'exponential', 'linear', seconds, a list of seconds, or a function"
     )
-
-
-def _is_delay(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
 
 def _spread(seconds: float, share: float, cap: float) -> float:

@@ -12,14 +12,16 @@ from typing import Any
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.experimental.arguments_schema import generate_arguments_schema
-from pydantic_core import ArgsKwargs, PydanticSerializationError, SchemaError, SchemaValidator, from_json
+from pydantic_core import ArgsKwargs, PydanticSerializationError, SchemaError, SchemaValidator
 from pydantic_core.core_schema import CoreConfig
 
-from distq.errors import ConfigurationError, InvalidArguments
+from distq.checks import shown
+from distq.errors import ConfigurationError, InvalidArguments, InvalidResult
 from distq.messages import arguments_of, encode_value
 
 _CONFIG = ConfigDict(arbitrary_types_allowed=False, val_json_bytes="base64", ser_json_bytes="base64")
 _CORE_CONFIG = CoreConfig(val_json_bytes="base64")
+_UNUSABLE = (PydanticUserError, SchemaError, NameError)
 
 
 class Signature:
@@ -28,7 +30,7 @@ class Signature:
     def __init__(self, task: str, function: Callable[..., Any]) -> None:
         self._task = task
         self._function = function
-        parameters = inspect.signature(function).parameters.values()
+        parameters = self._parameters()
         self._positional = [
             p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
         ]
@@ -39,21 +41,33 @@ class Signature:
         self.required = [p.name for p in parameters if p.default is p.empty and p.kind not in variadic]
         """The parameters without a default."""
 
+    def _parameters(self) -> list[inspect.Parameter]:
+        try:
+            return list(inspect.signature(self._function).parameters.values())
+        except ValueError:
+            raise ConfigurationError(
+                f"task {self._task!r}: {shown(self._function)} has no signature; wrap it in a function"
+            ) from None
+
     @cached_property
     def _validator(self) -> SchemaValidator:
         try:
             schema = generate_arguments_schema(self._function, config=_CONFIG)
             return SchemaValidator(schema, _CORE_CONFIG)
-        except (PydanticUserError, SchemaError, NameError) as error:
-            reason = error.message if isinstance(error, PydanticUserError) else str(error).splitlines()[-1]
-            raise ConfigurationError(
-                f"task {self._task!r} cannot be enqueued: {reason.splitlines()[0].strip()}"
-            ) from error
+        except _UNUSABLE as error:
+            raise self._unusable("cannot be enqueued", error) from error
 
     @cached_property
     def _result(self) -> TypeAdapter[Any]:
-        hint = inspect.get_annotations(self._function, eval_str=True).get("return", Any)
-        return TypeAdapter(hint, config=None if _has_own_config(hint) else _CONFIG)
+        try:
+            hint = inspect.get_annotations(self._function, eval_str=True).get("return", Any)
+            return TypeAdapter(hint, config=None if _has_own_config(hint) else _CONFIG)
+        except _UNUSABLE as error:
+            raise self._unusable("has a return annotation that cannot be read", error) from error
+
+    def _unusable(self, what: str, error: Exception) -> ConfigurationError:
+        reason = error.message if isinstance(error, PydanticUserError) else str(error).splitlines()[-1]
+        return ConfigurationError(f"task {self._task!r} {what}: {reason.splitlines()[0].strip()}")
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The arguments of a call as JSON. Raises InvalidArguments."""
@@ -91,9 +105,17 @@ class Signature:
             first = self._positional[first]
         return ".".join(map(str, [first, *deeper]))
 
-    def decode_result(self, body: bytes) -> Any:
-        """A result, as the type that the function's return annotation names."""
-        return self._result.validate_json(body) if body else from_json(b"null")
+    def decode_result(self, job_id: str, body: bytes) -> Any:
+        """A job's result, as the type that the function's return annotation names. Raises InvalidResult."""
+        try:
+            return self._result.validate_json(body) if body else None
+        except ValidationError as error:
+            problems = "; ".join(f"{_dotted(p['loc'])}{p['msg']}" for p in error.errors(include_url=False))
+            raise InvalidResult(job_id, self._task, problems) from error
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, location)) + ": " if location else ""
 
 
 def _has_own_config(hint: Any) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 from distq import retry, telemetry
+from distq.checks import shown
 from distq.errors import ConfigurationError, InvalidArguments
 from distq.hooks import Call
 from distq.ids import new_ids
@@ -73,13 +75,15 @@ class BaseTask(Generic[P, R]):
 
         Args:
             delay: seconds until the job is ready, counted by the storage from when it receives the job.
-            run_at: the moment when it is ready, by the storage's clock; a datetime with a time zone.
+            run_at: the moment when it is ready, by the storage's clock; a datetime with a time zone. It takes
+                the place of a delay, and a delay of it; both at once are refused.
             timeout: seconds after which the job is interrupted: an async one is cancelled, in a sync one
                 JobTimeout is raised at the next step of Python.
             hard_timeout: seconds after which its worker process is ended; 5 more than `timeout` by default.
-            key: one job of a queue has it at a time; None for no key.
+            key: one job of a queue has it at a time; an empty text for no key.
             unique: how long the key is taken: until the job has ended ("active"), until it is first leased
-                ("waiting"), or so many seconds from now.
+                ("waiting"), or so many seconds from now. This and the next two are refused at the enqueue
+                where there is no key.
             remember: seconds that the key stays taken after the end, with unique="active".
             on_conflict: what to do where the key is taken: "return" the job that has it, "replace" it
                 where it has not been leased yet, or raise the "error" JobExists.
@@ -89,10 +93,13 @@ class BaseTask(Generic[P, R]):
         Raises:
             ConfigurationError: an option cannot work.
         """
-        given = {name: value for name, value in locals().items() if name not in ("self", "connection")}
+        values = {name: value for name, value in locals().items() if name not in ("self", "connection")}
+        given = {name: value for name, value in values.items() if value is not None}
+        if ("delay" in given) != ("run_at" in given):
+            given = {"delay": 0.0, "run_at": None, **given}
         clone = object.__new__(type(self))
         clone.__dict__.update(self.__dict__)
-        clone.chosen = replace(self.chosen, **{k: v for k, v in given.items() if v is not None})
+        clone.chosen = replace(self.chosen, **given)
         clone.headers = clone.chosen.headers(self.declared)
         clone.connection = self.connection if connection is None else connection
         return clone
@@ -100,8 +107,11 @@ class BaseTask(Generic[P, R]):
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """Enqueue one call. When it returns, the storage has the job.
 
+        What a middleware raises after its `yield` reaches the caller too, but then the job is there.
+
         Raises:
             InvalidArguments: the arguments do not fit the signature; nothing was enqueued.
+            JobExists: the key is another's, with on_conflict="error"; nothing was enqueued.
             StorageUnavailable: the storage does not answer.
         """
         with ExitStack() as stack:
@@ -118,12 +128,12 @@ class BaseTask(Generic[P, R]):
         All or none on PostgreSQL; on Redis all or none of each thousand. Raises as `enqueue`.
         """
         with ExitStack() as stack:
-            return self.app.enqueue(self._jobs(map(_split, calls), stack), self)
+            return self.app.enqueue(self._jobs(_each(calls), stack), self)
 
     async def aenqueue_many(self, calls: Iterable[Arguments]) -> list[Job[R]]:
         """`enqueue_many` for coroutines."""
         with ExitStack() as stack:
-            return await self.app.aenqueue(self._jobs(map(_split, calls), stack), self)
+            return await self.app.aenqueue(self._jobs(_each(calls), stack), self)
 
     def job_of(self, tick: int) -> NewJob:
         """The job that a schedule enqueues at a tick, in seconds since 1970."""
@@ -182,7 +192,12 @@ class AsyncTask(BaseTask[P, R]):
 
 
 def name_of(function: Callable[..., Any]) -> str:
-    """`module.function`; a script's module has the name by which others import it."""
+    """`module.function`; a script's module has the name by which others import it.
+
+    Raises ConfigurationError for what has no name, as a `functools.partial`.
+    """
+    if not hasattr(function, "__name__"):
+        raise ConfigurationError(f"{function!r} has no name of its own: give it a name=")
     module = function.__module__
     if module == "__main__":
         main = sys.modules["__main__"]
@@ -191,9 +206,27 @@ def name_of(function: Callable[..., Any]) -> str:
     return f"{module}.{function.__name__}"
 
 
+def check_function(function: Any) -> None:
+    """Raise ConfigurationError for what cannot be a task's function."""
+    if not callable(function) or isinstance(function, type):
+        raise ConfigurationError(
+            f"a task is a function, not {function!r}; options are given by name, as in @app.task(queue=…)"
+        )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise ConfigurationError(
+            f"{shown(function)} is a generator function; a task returns what it has made"
+        )
+
+
+def _each(calls: Any) -> Iterable[_Given]:
+    if not isinstance(calls, Iterable):
+        raise ConfigurationError(f"enqueue_many takes a list of calls, [(1, 2), {{'a': 3}}], not {calls!r}")
+    return map(_split, cast(Iterable[Any], calls))
+
+
 def _split(call: Any) -> _Given:
     if isinstance(call, Mapping):
         return (), cast(Mapping[str, Any], call)
-    if isinstance(call, str | bytes) or not isinstance(call, Iterable):
+    if isinstance(call, str | bytes | Set) or not isinstance(call, Iterable):
         raise ConfigurationError(f"enqueue_many takes sequences or mappings of arguments, not {call!r}")
     return tuple(cast(Iterable[Any], call)), {}

@@ -7,16 +7,19 @@ clock that the test moves. `pytest_plugin` has them as fixtures.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from distq import checks
 from distq.context import CurrentJob
 from distq.job import Filter, JobRecord, JobState, Lease, Outcome, OutcomeKind
 from distq.memory.storage import MemoryStorage
-from distq.options import NO_LIMITS
+from distq.options import NO_LIMITS, Limits
 from distq.storage import Op
 from distq.worker import execution
 from distq.worker.running import Run, TaskRun
@@ -54,6 +57,24 @@ class TestStorage(MemoryStorage):
         return super().run(op)
 
 
+class _Run(Run):
+    """An attempt in the caller's thread: Ctrl-C is meant for the caller there, and no failure of the job."""
+
+    def __init__(self, lease: Lease, job: CurrentJob, limits: Limits) -> None:
+        super().__init__(lease, job, limits)
+        self._before = sys.exception()
+
+    def finish(self) -> None:
+        super().finish()
+        error = sys.exception()
+        if isinstance(error, KeyboardInterrupt) and error is not self._before:
+            raise error
+
+
+class _TaskRun(_Run, TaskRun):
+    """The same in an asyncio task."""
+
+
 class TestWorker:
     """Runs an app's jobs in the calling thread. Made with the app on any storage; time-outs do not apply."""
 
@@ -88,7 +109,8 @@ class TestWorker:
         return runs
 
     def advance(self, seconds: float) -> None:
-        """Let time pass. Schedules fire at each of their ticks; what comes due is ready, and not run."""
+        """Let seconds pass. Schedules fire at each of their ticks; what comes due is ready, and not run."""
+        checks.check("advance", seconds, "seconds, 0 or more", checks.seconds())
         until = self._clock.now + seconds
         while (tick := self._next_tick()) is not None and tick <= until:
             self._clock.now = max(self._clock.now, tick)
@@ -125,16 +147,23 @@ class TestWorker:
 
     def _run(self, lease: Lease) -> None:
         if not execution.is_async(self._app, lease.task):
-            self._settle(execution.run(self._app, Run(lease, self._job(lease), NO_LIMITS)))
+            self._settle(execution.run(self._app, _Run(lease, self._job(lease), NO_LIMITS)))
             return
         # The caller may be inside an event loop, where another cannot run.
-        thread = threading.Thread(target=lambda: asyncio.run(self._arun(lease)))
-        thread.start()
-        thread.join()
+        ended: Future[None] = Future()
+
+        def work() -> None:
+            try:
+                ended.set_result(asyncio.run(self._arun(lease)))
+            except BaseException as error:  # noqa: BLE001
+                ended.set_exception(error)
+
+        threading.Thread(target=work, daemon=True).start()
+        ended.result()
 
     async def _arun(self, lease: Lease) -> None:
         if execution.is_async(self._app, lease.task):
-            self._settle(await execution.arun(self._app, TaskRun(lease, self._job(lease), NO_LIMITS)))
+            self._settle(await execution.arun(self._app, _TaskRun(lease, self._job(lease), NO_LIMITS)))
         else:
             self._run(lease)
 
@@ -157,7 +186,7 @@ class Inline:
     """Runs each job of an app as it is enqueued, from when it is made until `close`, or the end of a `with`.
 
     A job that is to wait, and a failed one that is tried again, does not wait. What a task raises is its
-    job's error, as in a worker. A job that snoozes is left.
+    job's error, as in a worker; only Ctrl-C reaches the caller. A job that snoozes is left.
     """
 
     def __init__(self, app: DistQ) -> None:

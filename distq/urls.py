@@ -13,8 +13,9 @@ def split(kind: str, url: str) -> tuple[SplitResult, dict[str, str]]:
         parts = urlsplit(url)
     except ValueError as error:
         raise unusable(kind, url, error) from None
-    # A password that has a slash or a # ends there, and what follows would be shown as a path.
-    if parts.fragment or "@" in parts.path:
+    # A password that has a slash or a # ends there, and what follows would be shown as a path; one that has
+    # an @ ends there for some libraries, and what follows is the host.
+    if parts.fragment or "@" in parts.path or parts.netloc.count("@") > 1:
         raise unusable(kind, url, "it has a # or an @ that is not written as %23 or %40")
     return parts, dict(parse_qsl(parts.query, keep_blank_values=True))
 
@@ -23,6 +24,14 @@ def join(parts: SplitResult, options: dict[str, str]) -> str:
     """A URL with these options instead of its own."""
     query = f"?{urlencode(options, quote_via=quote)}" if options else ""
     return f"{parts.scheme}://{parts.netloc}{parts.path}{query}"
+
+
+def no_option(kind: str, url: str, name: str) -> ConfigurationError:
+    """The error for an option that is none; it is named unless it may be the rest of a password."""
+    query = urlsplit(url).query
+    if "@" in query or "password" in query:
+        return unusable(kind, url, "")
+    return ConfigurationError(f"not a {kind} URL: there is no option {name!r}")
 
 
 def unusable(kind: str, url: str, error: object) -> ConfigurationError:

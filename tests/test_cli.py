@@ -163,7 +163,11 @@ def test_code_too_old_for_the_keys_is_refused(prefix_url: str) -> None:
         ("u:secret@h/db", 2, ("no storage takes",)),
         ("postgresql://h/db?schema=a;b", 2, ("cannot name a schema",)),
         ("postgresql://h/db?nonsense=1", 2, ("not a PostgreSQL URL", "nonsense")),
-        ("postgresql://u:secret@h/db?nonsense=1", 2, ("not a PostgreSQL URL", "percent-encoded")),
+        ("postgresql://u:secret@h/db?nonsense=1", 2, ("there is no option 'nonsense'",)),
+        ("postgresql://h/db?password=x&secret=1", 2, ("not a PostgreSQL URL", "percent-encoded")),
+        ("postgresql://u:5?secret@h/db", 2, ("not a PostgreSQL URL", "percent-encoded")),
+        ("postgresql://u:p@secret@127.0.0.1:1/db", 2, ("not a PostgreSQL URL", "percent-encoded")),
+        ("redis://u:p@secret@127.0.0.1:1/0", 2, ("not a Redis URL", "percent-encoded")),
         ("postgresql://u:s/secret@h/db", 2, ("not a PostgreSQL URL", "percent-encoded")),
         ("postgresql://u:5/secret@h/db", 2, ("not a PostgreSQL URL", "percent-encoded")),
         ("postgresql://u:5#secret@h/db", 2, ("not a PostgreSQL URL", "percent-encoded")),
@@ -181,7 +185,7 @@ def test_a_url_that_cannot_serve_is_one_line_without_the_password(
 ) -> None:
     done = distq("counts", "--url", url)
     done.refused(status, *words)
-    if "@" in url:
+    if "@" in url or "password" in url:
         assert "secret" not in done.err
 
 
@@ -390,7 +394,9 @@ def test_jobs_that_are_not_known_are_named_after_the_others(url: str, storage: S
         assert done.status == 1
         assert [job["id"] for job in json.loads(done.out)] == [job_id]
         done.complained(unknown, "is not known")
-        distq(command, "no id").refused(1, "'no id' is not known")
+    for command in ("show", "why", "cancel", "replay"):
+        for wrong in ("no id", ""):
+            distq(command, wrong).refused(1, f"job {wrong!r} is no job id; one looks like mail:")
 
 
 def test_why_gives_the_answer_and_what_helps(url: str, storage: Storage) -> None:
@@ -518,7 +524,7 @@ def test_purge_and_prune(url: str, storage: Storage) -> None:
     ("arguments", "words"),
     [
         (["cancel"], ("which jobs?", "--queue")),
-        (["cancel", "id", "--queue", "mail"], ("which jobs?",)),
+        (["cancel", "id", "--queue", "mail"], ("by id, or by --queue and filters: leave out one of both",)),
         (["replay", "id", "--state", "dead"], ("leave out one of both",)),
         (["cancel", "--queue", "mail", "--state", "dead"], ("'dead' cannot be chosen", "ready")),
         (["replay", "--queue", "mail", "--state", "done"], ("'done' cannot be chosen", "dead")),
@@ -526,7 +532,7 @@ def test_purge_and_prune(url: str, storage: Storage) -> None:
         (["purge", "a b"], ("cannot name a queue",)),
         (["prune"], ("--older", "--beyond")),
         (["prune", "--older", "soon"], ("--older: 'soon'", "7d")),
-        (["list", "--state", "lost"], ("--state", "list --help")),
+        (["list", "--state", "lost"], ("'--state': 'lost' is not one of", "list --help")),
         (["list", "--older", "1y"], ("--older: '1y'", "1h")),
         (["list", "--limit", "0"], ("--limit",)),
         (["pause"], ("Missing argument",)),
@@ -540,6 +546,51 @@ def test_mistakes_are_one_line(
 ) -> None:
     monkeypatch.setenv("DISTQ_URL", "redis://127.0.0.1:1/0")
     distq(*arguments).refused(2, *words)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "purge mail --task=",
+        "purge mail --text=",
+        "purge mail --older=",
+        "list --task=",
+        "cancel --queue mail --task=",
+        "cancel --queue=",
+        "replay --queue mail --text=",
+        "prune --older= --beyond 1",
+        "pause mail --schedule=",
+        "enqueue t --queue=",
+        "enqueue t --key=",
+        "enqueue t --url=",
+        "doctor --app=",
+        "worker shop:app --queues=",
+        "worker shop:app --url=",
+    ],
+)
+def test_an_empty_value_is_refused_and_never_means_all(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTQ_URL", "redis://127.0.0.1:1/0")
+    distq(*line.split()).refused(2, "Invalid value for '--", "it is empty")
+
+
+def test_an_empty_name_of_a_queue_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISTQ_URL", "redis://127.0.0.1:1/0")
+    distq("list", "").refused(2, "it is empty")
+    for command in ("counts", "purge", "pause", "prune --beyond 1"):
+        distq(*command.split(), "").refused(2, "'' cannot name a queue")
+    distq("worker", "shop:app", "--queues", ",").refused(2, "--queues ',' names no queue")
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["counts", "list", "pause", "resume", "purge", "prune --beyond 1", "cancel --queue", "replay --queue"],
+)
+def test_a_queue_of_which_nothing_is_known_is_told(url: str, storage: Storage, command: str) -> None:
+    add(storage)
+    done = distq(*command.split(), "mial")
+    assert done.status == 0
+    done.complained("queue mial: it has no job, no worker and no setting yet")
+    assert distq("counts", "mail").err == ""
 
 
 def test_a_url_is_needed() -> None:
@@ -603,6 +654,7 @@ def test_doctor_ends_with_1_where_there_is_a_problem(
     findings = json.loads(distq("doctor", "--json").out)
     (found,) = [finding for finding in findings if finding["severity"] == "problem"]
     assert set(found) == {"severity", "what", "why", "remedy"}
+    assert {len(finding) for finding in findings if finding["severity"] == "ok"} == {2}
 
 
 def test_doctor_of_a_storage_that_is_not_migrated(schema_url: str) -> None:

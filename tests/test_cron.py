@@ -102,6 +102,9 @@ def test_a_missed_tick_is_made_up_for_once_or_skipped() -> None:
         ({"expression": "nightly"}, "Wrong number of fields; use five fields: minute, hour, day"),
         ({"expression": "* * * * *", "tz": "Berlin"}, "tz='Berlin': use a name of the time zone database"),
         ({"expression": "* * * * *", "tz": "../etc"}, "use a name of the time zone database"),
+        ({"expression": "* * * * *", "tz": 5}, "tz=5: use a name of the time zone database"),
+        ({"expression": "* * * * *", "name": ""}, "name='': use a text of one line"),
+        ({"expression": None}, "cron=None: use an expression"),
     ],
 )
 def test_a_schedule_that_cannot_work_is_refused(arguments: dict[str, Any], said: str) -> None:
@@ -109,6 +112,18 @@ def test_a_schedule_that_cannot_work_is_refused(arguments: dict[str, Any], said:
     with pytest.raises(ConfigurationError, match=said):
         app.cron(**arguments)(app.task(name="t")(lambda: None))
     assert app.crons == {}
+
+
+def test_a_schedule_without_an_expression_is_refused() -> None:
+    app = DistQ("memory://")
+    with pytest.raises(ConfigurationError, match=r"use an expression: @app.cron"):
+        app.cron(lambda: None)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_schedule_whose_jobs_could_not_be_enqueued_is_refused() -> None:
+    app = DistQ("memory://")
+    with pytest.raises(ConfigurationError, match="unique=60 is of no use without a key="):
+        app.cron("* * * * *")(app.task(name="t", unique=60)(lambda: None))
 
 
 def test_a_scheduled_task_needs_no_arguments_and_a_name_of_its_own() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 
 from distq import ConfigurationError, CurrentJob, DistQ, InvalidArguments, StorageUnavailable
 from distq.hooks import Call
-from distq.job import Lease, Outcome, OutcomeKind
+from distq.job import JobState, Lease, Outcome, OutcomeKind
 from distq.messages import headers_of
 from distq.options import NO_LIMITS
 from distq.worker.execution import arun, run
@@ -112,6 +114,18 @@ def test_middleware_that_raises_lets_nothing_be_enqueued(app: DistQ) -> None:
     assert not any(app.storage.run(app.storage.counts("default")).values())
 
 
+def test_what_middleware_raises_after_its_yield_reaches_the_caller_of_a_job_that_is_there(app: DistQ) -> None:
+    @app.around_enqueue
+    def late(call: Call) -> Iterator[None]:
+        yield
+        raise PermissionError("too late")
+
+    task = app.task(name="t")(lambda: None)
+    with pytest.raises(PermissionError, match="too late"):
+        task.enqueue()
+    assert app.storage.run(app.storage.counts("default"))[JobState.READY] == 1
+
+
 # -- around running --------------------------------------------------------------------------------------
 
 
@@ -185,6 +199,48 @@ def test_an_error_hook_that_fails_is_recorded_and_changes_nothing(
     assert "the hook's own" in caplog.text
 
 
+# -- mistakes ------------------------------------------------------------------------------------------
+
+
+def plain(one: object) -> None: ...
+def yields(one: object) -> Iterator[None]:
+    yield
+
+
+async def waits() -> None: ...
+async def tells(job: object, error: object) -> None: ...
+async def streams(one: object) -> AsyncIterator[None]:
+    yield
+
+
+@pytest.mark.parametrize(
+    ("hook", "function", "wanted"),
+    [
+        ("around_run", plain, "a generator function of one argument"),
+        ("around_run", streams, "a generator function of one argument"),
+        ("around_run", contextmanager(yields), "a generator function of one argument"),
+        ("around_enqueue", lambda: (yield), "a generator function of one argument"),
+        ("around_enqueue", None, "a generator function of one argument"),
+        ("on_start", plain, "a function, or a coroutine function, without arguments"),
+        ("on_start", lambda: (yield), "a function, or a coroutine function, without arguments"),
+        ("on_stop", "waits", "a function, or a coroutine function, without arguments"),
+        ("on_error", plain, "a function of two arguments, the job and the error"),
+        ("on_error", tells, "a function of two arguments, the job and the error"),
+    ],
+)
+def test_what_cannot_be_a_hook_is_refused_when_it_is_declared(
+    app: DistQ, hook: str, function: Any, wanted: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{hook}: .* cannot be it; use {wanted}"):
+        getattr(app, hook)(function)
+
+
+def test_what_can_be_a_hook_is_given_back(app: DistQ) -> None:
+    assert app.on_start(waits) is waits
+    assert app.on_stop(plain_ := partial(plain, 1)) is plain_
+    assert app.around_run(yields) is yields
+
+
 # -- the size of a call --------------------------------------------------------------------------------
 
 
@@ -199,7 +255,14 @@ def test_a_call_that_is_too_large_is_refused() -> None:
     task.enqueue("x" * 900)
 
 
+@pytest.mark.parametrize("value", [0, "1", float("nan"), None, True])
 @pytest.mark.parametrize("option", ["max_payload", "dead_ttl", "dead_limit", "result_ttl"])
-def test_options_of_an_app_are_checked(option: str) -> None:
-    with pytest.raises(ConfigurationError, match=option):
-        DistQ("memory://", **{option: 0})
+def test_options_of_an_app_are_checked(option: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"{option}={value!r}: use "):
+        DistQ("memory://", **{option: value})
+
+
+@pytest.mark.parametrize("url", [None, 5, b"redis://:secret@h"])
+def test_a_url_is_a_text(url: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"is a text, e.g. .*, not {type(url).__name__}$"):
+        DistQ(url)

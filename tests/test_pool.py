@@ -82,7 +82,9 @@ def test_a_process_that_has_grown_is_replaced(life: World) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
-def test_the_second_interrupt_ends_at_once(life: World, number: int) -> None:
+def test_the_second_interrupt_ends_at_once(
+    life: World, number: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     worker_of(life)
     job = nap.enqueue("a")
     eventually(lambda: life.noted("begin a"), timeout=20)
@@ -93,6 +95,12 @@ def test_the_second_interrupt_ends_at_once(life: World, number: int) -> None:
     os.killpg(pool.pid, number)
     assert pool.wait(10) == 0
     assert life.record(job.id) == (JobState.READY, 0, 0)
+    said = [line.partition("INFO    ")[2] for line in capfd.readouterr().err.splitlines()]
+    assert said[-3:] == [
+        "stopping: up to 30 s for 1 running job, another Ctrl-C or SIGQUIT stops at once",
+        "stopping now: 1 running job given back",
+        "stopped",
+    ]
 
 
 def test_queues_are_asked_as_often_as_they_weigh() -> None:

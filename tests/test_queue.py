@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -159,6 +160,22 @@ def test_drain_waits_for_the_last_one(call: Call, storage: Storage) -> None:
     assert counted(storage) == {JobState.DONE: 2, JobState.SCHEDULED: 1}
 
 
+def test_drain_is_not_deceived_by_a_job_that_is_given_back_between_its_looks(
+    call: Call, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(storage)
+    leases, find = take(storage), storage.find
+
+    def after_a_look(filter: Filter, **more: Any) -> Op[Any]:
+        if filter.state is JobState.LEASED and leases:
+            settle(storage, [leases.pop()], OutcomeKind.RELEASE)
+        return find(filter, **more)
+
+    monkeypatch.setattr(storage, "find", after_a_look)
+    with pytest.raises(DrainTimeout, match="1 ready"):
+        call("drain", timeout=0.05)
+
+
 def test_drain_says_what_is_left(call: Call, storage: Storage) -> None:
     add(storage, 3)
     take(storage, 1)
@@ -182,11 +199,46 @@ def test_drain_says_what_is_left(call: Call, storage: Storage) -> None:
         ("find", {"state": "nonsense"}, "'nonsense' cannot be chosen here: use waiting, scheduled"),
         ("find", {"older": -1}, "older=-1: use seconds"),
         ("find", {"older": float("nan")}, "older=nan: use seconds"),
+        ("find", {"older": "1h"}, "older='1h': use seconds"),
+        ("find", {"older": timedelta(hours=1)}, "older=datetime.timedelta.*: use seconds"),
+        ("find", {"limit": "5"}, "limit='5': use a whole number, 0 or more"),
+        ("find", {"limit": -1}, "limit=-1: use a whole number"),
+        (
+            "find",
+            {"sate": "dead"},
+            "there is no filter 'sate', so nothing was done: use state, task, text, o",
+        ),
+        ("purge", {"taks": "x"}, "there is no filter 'taks'"),
+        ("cancel", {"taks": None}, "there is no filter 'taks'"),
+        ("replay", {"texxt": "x"}, "there is no filter 'texxt'"),
+        ("purge", {"state": []}, r"state=\[\]: name a state"),
+        ("purge", {"state": ""}, "state '' cannot be chosen here"),
+        ("purge", {"state": 5}, "state=5: name a state"),
+        ("purge", {"task": ""}, "task='': use a text that is not empty, or leave it out"),
+        ("cancel", {"text": ""}, "text='': use a text that is not empty"),
+        ("replay", {"task": 5}, "task=5: use a text"),
+        ("cancel", {"reason": 5}, "reason=5: use a text"),
+        ("prune", {"older": -1}, "older=-1: use seconds, 0 or more"),
+        ("prune", {"beyond": -1}, "beyond=-1: use a whole number, 0 or more"),
+        ("prune", {}, "which jobs. Give older=, beyond=, or both"),
+        ("drain", {"timeout": "x"}, "timeout='x': use seconds, 0 or more, or None"),
     ],
 )
 def test_what_cannot_be_chosen_is_a_clear_error(method: str, arguments: dict[str, Any], words: str) -> None:
+    app = DistQ("memory://")
+    add(app.storage, 2)
+    dead(app.storage, 2)
+    before = counted(app.storage)
     with pytest.raises(ConfigurationError, match=words):
-        getattr(DistQ("memory://").queue(QUEUE), method)(**arguments)
+        getattr(app.queue(QUEUE), method)(**arguments)
+    assert counted(app.storage) == before
+
+
+def test_none_is_not_given(call: Call, storage: Storage) -> None:
+    ids = add(storage, 3)
+    none = {"state": None, "task": None, "text": None, "older": None}
+    assert [job.id for job in call("find", **none)] == ids
+    assert call("purge", **none) == 3
 
 
 def test_a_queues_name_is_checked() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import redis
 
-from distq.errors import ConfigurationError, JobNotFound, SchemaError, StorageError
+from distq.errors import ConfigurationError, JobNotFound, SchemaError, StorageError, StorageUnavailable
 from distq.ids import new_ids
 from distq.job import (
     CRASH_BUDGET,
@@ -542,6 +543,69 @@ def test_another_workers_cancellation_is_not_heard(storage: RedisStorage) -> Non
     assert not theirs.wait(timeout=0.05, wakeup=reader)
     for listener in (theirs, mine):
         listener.close()
+    os.close(reader)
+    os.close(writer)
+
+
+# -- URLs --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://u:pw@h/0?nope=1", "there is no option 'nope'"),
+        ("redis://h/0?decode_responses=1", "there is no option 'decode_responses'"),
+        ("redis://h/0?ssl_ca_certs=ca.pem", "there is no option 'ssl_ca_certs'"),
+        ("unix:///s?socket_keepalive=1", "there is no option 'socket_keepalive'"),
+        ("redis://u:pw@h/abc", "'/abc' is no number of a database, as in /0"),
+        ("redis://h/0?socket_timeout=x", "Invalid value for 'socket_timeout'"),
+        ("unix://tmp/socket", "a socket is unix:///and/its/path"),
+    ],
+)
+def test_a_url_that_cannot_work_is_refused_in_one_line(url: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        RedisStorage(url)
+    assert said in str(refused.value)
+    assert "pw" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+class SocketServer(RedisServer):
+    """A server that listens on a socket of the file system too."""
+
+    @property
+    def socket(self) -> str:
+        return f"{self.directory}/s"
+
+    def spawn(self, argv: Any, **options: Any) -> Any:
+        return super().spawn([*argv, "--unixsocket", self.socket], **options)
+
+
+def test_a_server_may_be_reached_by_a_socket(prefix: str) -> None:
+    guard = Guard(find_disk())
+    server = SocketServer(guard, "memory")
+    server.start()
+    storage = RedisStorage(f"unix://{server.socket}?db=1&prefix={prefix}")
+    assert storage.where == f"unix://{server.socket}"
+    listener = storage.listener(queues=[QUEUE])
+    reader, writer = os.pipe()
+    listener.wait(timeout=0, wakeup=reader)
+    (job,) = make(1)
+    storage.run(storage.enqueue([job]))
+    assert listener.wait(timeout=5, wakeup=reader).ready
+    assert record(storage, job.id).state is JobState.READY
+
+    async def found() -> Any:
+        answer = await storage.arun(storage.get(job.id))
+        await storage.aclose()
+        return answer
+
+    assert asyncio.run(found()) == record(storage, job.id)
+    guard.close()
+    with pytest.raises(StorageUnavailable, match=f"unix://{server.socket} does not answer"):
+        storage.run(storage.get(job.id))
+    listener.close()
+    storage.close()
     os.close(reader)
     os.close(writer)
 

@@ -141,7 +141,13 @@ def test_a_lost_hint_costs_a_second_and_no_more(app: DistQ, monkeypatch: pytest.
         assert waiting.result(10) == 7
 
 
-def test_an_outage_is_waited_out(app: DistQ, calls: Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_is_waited_out_and_told_once(
+    app: DistQ,
+    calls: Counter[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "distq")
     (job,) = enqueue(app, 1)
     watch, outages = app.storage.watch, iter(range(3))
 
@@ -154,8 +160,13 @@ def test_an_outage_is_waited_out(app: DistQ, calls: Counter[str], monkeypatch: p
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(job.result, 30)
         eventually(lambda: calls["watch"])
+        eventually(lambda: len(caplog.messages) == 2)
         work(app)
         assert waiting.result(10) == 7
+    assert caplog.messages == [
+        "storage there does not answer: it restarts; results are waited for",
+        f"storage {app.storage.where} answers again",
+    ]
 
 
 def test_a_wait_ends_at_its_time(app: DistQ) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import re
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,15 +17,19 @@ from pydantic import BaseModel
 
 from distq import (
     AsyncTask,
+    Cancel,
     ConfigurationError,
     DistQ,
     InvalidArguments,
+    InvalidResult,
     JobCancelled,
     JobExists,
     JobFailed,
     JobNotFound,
     JobState,
     ResultTimeout,
+    Retry,
+    Snooze,
     Task,
     current_job,
 )
@@ -34,6 +40,8 @@ from distq.options import NO_LIMITS
 from distq.signature import Signature
 from distq.worker.execution import arun, is_async, run
 from distq.worker.running import Run
+
+SOON = datetime.now(UTC) + timedelta(hours=1)
 
 
 @pytest.fixture
@@ -101,6 +109,38 @@ def test_a_plain_call_stays_a_plain_call(app: DistQ) -> None:
 def test_options_are_checked_when_declared(app: DistQ, options: dict[str, Any], word: str) -> None:
     with pytest.raises(ConfigurationError, match=word):
         app.task(**options)(lambda: None)
+
+
+def generates() -> Iterator[int]:
+    yield 1
+
+
+async def streams() -> AsyncIterator[int]:
+    yield 1
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (5, "a task is a function, not 5; options are given by name"),
+        ("mail", "a task is a function, not 'mail'"),
+        (dict, "a task is a function, not <class 'dict'>"),
+        (generates, "is a generator function; a task returns"),
+        (streams, "is a generator function; a task returns"),
+        (partial(int, "5"), "has no name of its own: give it a name="),
+        (max, "has no signature; wrap it"),
+    ],
+)
+def test_what_cannot_be_a_task_is_refused(app: DistQ, function: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        app.task(function)
+    assert app.tasks == {}
+
+
+@pytest.mark.parametrize("name", [5, "", "a\nb"])
+def test_a_name_is_a_text_of_one_line(app: DistQ, name: Any) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(f"name={name!r}: use a text of one line")):
+        app.task(name=name)(lambda: None)
 
 
 def test_a_name_is_declared_once(app: DistQ) -> None:
@@ -200,10 +240,35 @@ def test_errors_of_a_handle_are_clear(app: DistQ) -> None:
     work(app)
     with pytest.raises(JobFailed, match="KeyError: 'gone'"):
         job.result()
-    with pytest.raises(JobNotFound):
-        app.job("nonsense")
-    with pytest.raises(JobNotFound):
+    for wrong in ("nonsense", "", None, 5):
+        with pytest.raises(JobNotFound, match=re.escape(f"job {wrong!r} is no job id; one looks like mail:")):
+            app.job(wrong)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(JobNotFound, match="is not known"):
         _ = app.job("default:" + "0" * 32).state
+
+
+@pytest.mark.parametrize("timeout", ["x", -1, float("nan"), float("inf"), True])
+def test_a_time_to_wait_is_checked(app: DistQ, timeout: Any) -> None:
+    job = app.task(name="t")(lambda: None).enqueue()
+    for wait in (lambda: job.result(timeout), lambda: asyncio.run(job.aresult(timeout))):
+        with pytest.raises(ConfigurationError, match=f"timeout={timeout!r}: use .*, or None to wait without"):
+            wait()
+
+
+def test_a_handle_knows_its_queue_and_task_and_can_replay(app: DistQ) -> None:
+    @app.task(queue="mail", name="fail", retries=0)
+    def fail() -> None:
+        raise ValueError
+
+    job = fail.enqueue()
+    assert (job.queue, job.task, asyncio.run(job.atask())) == ("mail", "fail", "fail")
+    assert job.replay() is JobState.READY
+    work(app, "mail")
+    assert (job.state, job.replay()) == (JobState.DEAD, JobState.READY)
+    assert work(app, "mail") == 1
+    assert (asyncio.run(job.areplay()), job.state) == (JobState.READY, JobState.READY)
+    with pytest.raises(JobNotFound):
+        app.job("default:" + "0" * 32).replay()
 
 
 def test_the_error_of_the_last_try_has_the_remote_traceback(app: DistQ) -> None:
@@ -330,6 +395,28 @@ def test_a_result_has_the_type_of_the_annotation(app: DistQ) -> None:
     assert jobs[2].result() == {"n": 4}
 
 
+class Opaque: ...
+
+
+def test_a_result_that_does_not_fit_the_annotation_is_a_clear_error(app: DistQ) -> None:
+    @app.task(name="point")
+    def point() -> Point:
+        return {"x": "far"}  # pyright: ignore[reportReturnType]
+
+    def opaque() -> Opaque | None: ...
+
+    jobs = [point.enqueue(), app.task(name="opaque")(opaque).enqueue()]
+    work(app)
+    with pytest.raises(
+        InvalidResult, match=r"does not fit .* of task 'point': x: Input should be a valid num"
+    ):
+        jobs[0].result()
+    with pytest.raises(InvalidResult):
+        asyncio.run(jobs[0].aresult())
+    with pytest.raises(ConfigurationError, match="task 'opaque' has a return annotation that cannot be read"):
+        jobs[1].result()
+
+
 def test_a_retry_waits_by_the_back_off(app: DistQ) -> None:
     @app.task(retries=2, backoff=[5, 7])
     def fail() -> None:
@@ -362,6 +449,8 @@ def test_a_retry_waits_by_the_back_off(app: DistQ) -> None:
         ({"key": "a\0b"}, "use a text of up to 512 bytes"),
         ({"key": "\ud800"}, "use a text of up to 512 bytes"),
         ({"unique": "never"}, "unique='never': use 'active', 'waiting' or seconds"),
+        ({"unique": 0}, "unique=0: use 'active', 'waiting' or seconds above 0"),
+        ({"on_conflict": []}, "on_conflict=[]: use 'return'"),
         ({"remember": -1}, "remember=-1: use seconds"),
         ({"on_conflict": "ignore"}, "on_conflict='ignore': use 'return', 'replace' or 'error'"),
         ({"jitter": 2}, "jitter=2: use a share"),
@@ -373,6 +462,62 @@ def test_each_option_says_what_it_takes(app: DistQ, options: dict[str, Any], sai
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         app.task(**options)(lambda: None)
     assert app.tasks == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"delay": 5, "run_at": SOON}, "delay=5 and run_at= exclude each other"),
+        ({"run_at": SOON + timedelta(days=367)}, "use a datetime with a time zone, at most a year from now"),
+        ({"run_at": datetime(2027, 1, 1)}, "use a datetime with a time zone"),
+        ({"run_at": 5}, "run_at=5: use a datetime with a time zone"),
+    ],
+)
+def test_the_options_of_a_call_are_checked_at_once(app: DistQ, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        app.task(name="t")(lambda: None).options(**options)
+
+
+def test_a_delay_and_a_moment_take_each_others_place(app: DistQ) -> None:
+    task = app.task(name="t", delay=60)(lambda: None)
+    moved = task.options(run_at=SOON)
+    assert (moved.chosen.delay, moved.chosen.run_at) == (0, SOON)
+    back = moved.options(delay=5)
+    assert (back.chosen.delay, back.chosen.run_at) == (5, None)
+    assert moved.options(priority=1).chosen.run_at == SOON
+
+
+@pytest.mark.parametrize(
+    "option", [{"unique": "waiting"}, {"remember": 5}, {"on_conflict": "error"}], ids=str
+)
+def test_what_is_said_of_a_key_needs_one_when_it_is_enqueued(app: DistQ, option: dict[str, Any]) -> None:
+    declared = app.task(name="t", **option)(lambda: None)
+    assert declared.options(key="k").enqueue().state is JobState.READY
+    ((name, value),) = option.items()
+    for task in (declared, app.task(name="u")(lambda: None).options(**option)):
+        with pytest.raises(ConfigurationError, match=f"{name}={value!r} is of no use without a key="):
+            task.enqueue()
+
+
+@pytest.mark.parametrize("calls", [None, 5, "ab", [{"a@b"}], [5], ["ab"], {"to": "a"}], ids=str)
+def test_calls_that_are_none_are_refused(app: DistQ, calls: Any) -> None:
+    with pytest.raises(ConfigurationError, match="enqueue_many takes"):
+        app.task(name="t")(lambda to: None).enqueue_many(calls)
+
+
+@pytest.mark.parametrize("delay", ["x", -1, float("nan"), float("inf"), timedelta(1)], ids=str)
+def test_a_delay_that_is_none_is_told_where_it_is_asked_for(delay: Any) -> None:
+    for control in (Retry, Snooze):
+        with pytest.raises(ConfigurationError, match=r"delay=.*: use seconds, from 0 to a year"):
+            control(delay)
+
+
+def test_a_reason_is_a_text(app: DistQ) -> None:
+    with pytest.raises(ConfigurationError, match="reason=5: use a text"):
+        Cancel(5)  # pyright: ignore[reportArgumentType]
+    job = app.task(name="t")(lambda: None).enqueue()
+    with pytest.raises(ConfigurationError, match="reason=5: use a text"):
+        job.cancel(5)  # pyright: ignore[reportArgumentType]
 
 
 def test_an_enqueue_may_change_options(app: DistQ) -> None:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from distq import DistQ, Job, JobCancelled, JobFailed, JobState, Retry, Snooze, current_job
+from distq import (
+    ConfigurationError,
+    DistQ,
+    Job,
+    JobCancelled,
+    JobFailed,
+    JobState,
+    Retry,
+    Snooze,
+    current_job,
+)
 from distq.testing import Clock, TestWorker
 
 pytest_plugins = ["pytester"]
@@ -115,6 +126,44 @@ def test_inline_runs_what_a_job_enqueues(app: DistQ) -> None:
     assert seen == ["inner", "outer"]
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("run", ["sync", "async", "on a loop"])
+def test_ctrl_c_reaches_the_caller_and_an_exit_is_the_job_s_failure(
+    app: DistQ, run: str, error: type[BaseException]
+) -> None:
+    @app.task(retries=0)
+    def fail() -> None:
+        raise error
+
+    @app.task(retries=0)
+    async def afail() -> None:
+        raise error
+
+    async def on_a_loop() -> Job[None]:
+        return await afail.aenqueue()
+
+    def enqueue() -> Job[None]:
+        if run == "on a loop":
+            return asyncio.run(on_a_loop())
+        return fail.enqueue() if run == "sync" else afail.enqueue()
+
+    with app.inline():
+        if error is KeyboardInterrupt:
+            with pytest.raises(KeyboardInterrupt):
+                enqueue()
+        else:
+            assert enqueue().state is JobState.DEAD
+
+
+def test_who_handles_a_ctrl_c_may_enqueue(app: DistQ) -> None:
+    task = app.task(name="t")(lambda: 3)
+    with app.inline():
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            assert task.enqueue().result() == 3
+
+
 # -- the fixtures ----------------------------------------------------------------------------------------
 
 
@@ -154,6 +203,12 @@ def test_time_passes_only_when_it_is_told_to(
     assert distq_worker.run() == 1
     with pytest.raises(JobFailed):
         job.result(timeout=0)
+
+
+@pytest.mark.parametrize("seconds", [-5, float("nan"), float("inf"), "5"])
+def test_time_passes_forward_alone(distq_worker: TestWorker, seconds: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"advance=.*: use seconds, 0 or more"):
+        distq_worker.advance(seconds)
 
 
 def test_schedules_fire_at_each_tick_that_passes(distq_app: DistQ, distq_clock: Clock) -> None:

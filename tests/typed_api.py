@@ -67,6 +67,7 @@ assert_type(add.options(run_at=datetime.now(UTC), key="k", on_conflict="replace"
 assert_type(add.enqueue_many([(1, 2), {"a": 1, "b": 2}]), list[Job[int]])
 assert_type(add.enqueue(1, 2).result(timeout=1), int)
 assert_type(add.enqueue(1, 2).state, JobState)
+assert_type(add.enqueue(1, 2).replay(), JobState)
 assert_type(add.enqueue(1, 2).progress, Progress | None)
 
 add.enqueue("1", 2)  # pyright: ignore[reportArgumentType]
@@ -74,6 +75,8 @@ add.enqueue(1)  # pyright: ignore[reportCallIssue]
 send.enqueue("a", subjekt="b")  # pyright: ignore[reportCallIssue]
 add.options(prority=1)  # pyright: ignore[reportCallIssue]
 app.task(retrys=1)  # pyright: ignore[reportCallIssue]
+app.queue("mail").purge(taks="a")  # pyright: ignore[reportCallIssue]
+app.queue("mail").find(older="1h")  # pyright: ignore[reportArgumentType]
 app.task(priority="high")  # pyright: ignore[reportArgumentType]
 
 

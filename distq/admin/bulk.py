@@ -6,9 +6,10 @@ What arrives while they work is left alone, so they end; they go on behind what 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypedDict, TypeVar, Unpack
+from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack
 
 from distq.admin.overview import time_of
+from distq.checks import check, is_text, optional, seconds, whole
 from distq.errors import ConfigurationError
 from distq.job import Filter, JobRecord, JobState, rank
 from distq.steps import Steps, do
@@ -41,12 +42,15 @@ WAITING = (JobState.SCHEDULED, JobState.READY)
 
 
 class Which(TypedDict, total=False):
-    """Which jobs of a queue: its states, its task, a text in its error, older than so many seconds."""
+    """Which jobs of a queue: its states, its task, a text in its error, older than so many seconds.
 
-    state: str | Collection[str]
-    task: str
-    text: str
-    older: float
+    None is not given: any will do.
+    """
+
+    state: str | Collection[str] | None
+    task: str | None
+    text: str | None
+    older: float | None
 
 
 class Cancelled(NamedTuple):
@@ -66,20 +70,30 @@ class Replayed(NamedTuple):
 def filters(
     queue: str, allowed: Sequence[JobState], default: Sequence[JobState] | None = None, **which: Unpack[Which]
 ) -> list[Filter]:
-    """A filter for each state, in the order of `allowed`. Raises ConfigurationError for any other state."""
-    given = which.get("state") or default or allowed
-    states = {given} if isinstance(given, str) else set(given)
-    if wrong := sorted(states - set(allowed)):
-        raise ConfigurationError(f"state '{wrong[0]}' cannot be chosen here: use {', '.join(allowed)}")
-    older = which.get("older", 0.0)
-    if not 0 <= older <= LONG:
-        raise ConfigurationError(f"older={older!r}: use seconds, 0 or more")
-    rest = which.get("task", ""), which.get("text", ""), older
-    return [Filter(queue, state, *rest) for state in allowed if state in states]
+    """A filter for each state, in the order of `allowed`. Raises ConfigurationError for what is no filter."""
+    if unknown := sorted(which.keys() - Which.__annotations__.keys()):
+        names = ", ".join(Which.__annotations__)
+        raise ConfigurationError(f"there is no filter {unknown[0]!r}, so nothing was done: use {names}")
+    given: dict[str, Any] = {name: value for name, value in which.items() if value is not None}
+    for name in given.keys() & {"task", "text"}:
+        check(name, given[name], "a text that is not empty, or leave it out", lambda v: is_text(v) and v)
+    check("older", given.setdefault("older", 0.0), "seconds, 0 or more", seconds())
+    states = _states(given.pop("state", default or allowed), allowed)
+    return [Filter(queue, state, **given) for state in allowed if state in states]
+
+
+def _states(given: Any, allowed: Sequence[JobState]) -> set[str]:
+    states = {given} if isinstance(given, str) else given
+    if not states or not isinstance(states, Collection):
+        raise ConfigurationError(f"state={given!r}: name a state, or several, or leave it out")
+    if wrong := [state for state in states if state not in allowed]:
+        raise ConfigurationError(f"state {str(wrong[0])!r} cannot be chosen here: use {', '.join(allowed)}")
+    return set(states)
 
 
 def find(storage: Storage, filters: Iterable[Filter], *, limit: int) -> Steps[list[JobRecord]]:
-    """Up to `limit` of the jobs that the filters find."""
+    """Up to `limit` of the jobs that the filters find. Raises ConfigurationError for what is no limit."""
+    check("limit", limit, "a whole number, 0 or more", whole(0))
     found: list[JobRecord] = []
     for filter in filters:
         after, more = "", True
@@ -179,7 +193,14 @@ def _is_past(jobs: Sequence[JobRecord], start: float) -> bool:
 def prune(
     storage: Storage, queue: str, states: Iterable[JobState], *, older: float | None, beyond: int | None
 ) -> Steps[int]:
-    """Forget the jobs that ended more than `older` seconds ago or are not among the latest `beyond`."""
+    """Forget the jobs that ended more than `older` seconds ago or are not among the latest `beyond`.
+
+    Raises ConfigurationError where neither is given, or one is none.
+    """
+    check("older", older, "seconds, 0 or more", optional(seconds()))
+    check("beyond", beyond, "a whole number, 0 or more", optional(whole(0)))
+    if older is None and beyond is None:
+        raise ConfigurationError("prune: which jobs? Give older=, beyond=, or both")
     pruned, age, latest = 0, LONG if older is None else older, MANY if beyond is None else beyond
     for state in states:
         left = (yield from do(storage.counts(queue))).get(state, 0)

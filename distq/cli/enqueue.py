@@ -9,7 +9,7 @@ from pydantic_core import from_json, to_json
 
 from distq.app import DistQ
 from distq.cli.output import answer
-from distq.cli.parameters import App, AppOrUrl, Json, default_url
+from distq.cli.parameters import App, AppOrUrl, Json, default_url, given
 from distq.cli.session import Session
 from distq.errors import ConfigurationError
 from distq.ids import new_ids
@@ -24,14 +24,22 @@ def enqueue(
     arguments: Annotated[
         str, typer.Argument(help="""JSON: '{"to": "a@b.c"}', or with --app also '["a@b.c"]'.""")
     ] = "{}",
-    app: App = "",
-    url: AppOrUrl = "",
-    queue: Annotated[str, typer.Option(help="The task's own by default.", show_default=False)] = "",
-    delay: Annotated[float, typer.Option(min=0, help="Seconds until it is ready.")] = 0.0,
+    app: App = None,
+    url: AppOrUrl = None,
+    queue: Annotated[
+        str | None,
+        typer.Option(help="The task's own by default.", show_default=False, callback=given),
+    ] = None,
+    delay: Annotated[
+        float | None, typer.Option(min=0, help="Seconds until it is ready.", show_default=False)
+    ] = None,
     priority: Annotated[
         int | None, typer.Option(min=0, max=9, help="9 goes first.", show_default=False)
     ] = None,
-    key: Annotated[str, typer.Option(help="Unique among the queue's jobs.", show_default=False)] = "",
+    key: Annotated[
+        str | None,
+        typer.Option(help="Unique among the queue's jobs.", show_default=False, callback=given),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Enqueue one job and print its id.
@@ -41,7 +49,7 @@ def enqueue(
 
     Example: distq enqueue shop.send '{"to": "a@b.c"}' --app shop:app --delay 60
     """
-    chosen = {"queue": queue or None, "delay": delay or None, "priority": priority, "key": key or None}
+    chosen = {"queue": queue, "delay": delay, "priority": priority, "key": key}
     options = {name: value for name, value in chosen.items() if value is not None}
     call = _parse(arguments)
     if app:
@@ -61,7 +69,7 @@ def _parse(arguments: str) -> dict[str, Any] | list[Any]:
     return call
 
 
-def _through(app: DistQ, url: str, task: str, call: Any, options: dict[str, Any]) -> str:
+def _through(app: DistQ, url: str | None, task: str, call: Any, options: dict[str, Any]) -> str:
     """By the application, as its own code would."""
     with Session.at(url) if url else Session(app.storage) as session:
         app.move(session.storage)

@@ -21,9 +21,9 @@ def purge(
     url: Url,
     queue: Annotated[str, typer.Argument(help="The queue.", show_default=False)],
     state: States = None,
-    task: Task = "",
-    text: Text = "",
-    older: Older = "",
+    task: Task = None,
+    text: Text = None,
+    older: Older = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -33,6 +33,7 @@ def purge(
     """
     chosen = bulk.filters(check_queue(queue), bulk.REMOVABLE, bulk.WAITING, **which(state, task, text, older))
     with Session.at(url) as session:
+        session.queues([queue])
         ask_about(session, "forget", chosen, yes=yes)
         removed = session.take(bulk.remove(session.storage, chosen))
     answer({"removed": removed}, f"{removed:,} forgotten", json=json)
@@ -41,7 +42,7 @@ def purge(
 def prune(
     url: Url,
     queues: Queues = None,
-    older: Older = "",
+    older: Older = None,
     beyond: Annotated[
         int | None, typer.Option(min=0, help="Not among the latest so many of a state.", show_default=False)
     ] = None,
@@ -57,7 +58,7 @@ def prune(
         raise ConfigurationError("which ones? Give --older, --beyond, or both")
     names = [check_queue(name) for name in queues or ()]
     with Session.at(url) as session:
-        names = names or list(session.run(session.storage.queues()))
+        names = session.queues(names)
         ask(lambda: f"Forget {_prunable(session, names, age, beyond)}?", yes=yes)
         pruned = {
             name: session.take(bulk.prune(session.storage, name, bulk.ENDED, older=age, beyond=beyond))

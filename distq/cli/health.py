@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import typer
 
 from distq.admin.doctor import diagnose
@@ -23,7 +25,7 @@ def migrate(url: Url, json: Json = False) -> None:
     answer(done, *done, json=json)
 
 
-def doctor(url: AppOrUrl = "", app: App = "", json: Json = False) -> None:
+def doctor(url: AppOrUrl = None, app: App = None, json: Json = False) -> None:
     """Examine the storage, what waits in it, and who is there to run it.
 
     With --app also whether the workers fit its tasks, and its time limits.
@@ -35,7 +37,8 @@ def doctor(url: AppOrUrl = "", app: App = "", json: Json = False) -> None:
     storage = found.storage if found and not url else connect(default_url(url))
     with Session(storage, private=True) as session:
         findings = session.call(lambda: diagnose(storage, found))
-    answer(findings, *_lines(findings), json=json)
+    shown = [{name: value for name, value in asdict(finding).items() if value} for finding in findings]
+    answer(shown, *_lines(findings), json=json)
     if any(finding.severity is Severity.PROBLEM for finding in findings):
         raise typer.Exit(1)
 

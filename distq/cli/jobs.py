@@ -12,7 +12,7 @@ from distq.admin.timeline import Event, timeline
 from distq.admin.views import JobView
 from distq.admin.why import explain
 from distq.cli.output import answer, away, clock, fields, refuse_unknown, table
-from distq.cli.parameters import Json, Older, States, Task, Text, Url, which
+from distq.cli.parameters import Json, Older, States, Task, Text, Url, given, which
 from distq.cli.session import Session
 from distq.ids import check_queue
 from distq.job import JobRecord, JobState
@@ -48,11 +48,13 @@ def why(url: Url, ids: Ids, json: Json = False) -> None:
 
 def list_jobs(
     url: Url,
-    queue: Annotated[str, typer.Argument(help="A queue; all by default.", show_default=False)] = "",
+    queue: Annotated[
+        str | None, typer.Argument(help="A queue; all by default.", show_default=False, callback=given)
+    ] = None,
     state: States = None,
-    task: Task = "",
-    text: Text = "",
-    older: Older = "",
+    task: Task = None,
+    text: Text = None,
+    older: Older = None,
     limit: Annotated[int, typer.Option(min=1, help="Jobs at most.")] = 50,
     json: Json = False,
 ) -> None:
@@ -60,10 +62,11 @@ def list_jobs(
 
     Example: distq list mail --state dead --text Timeout --older 1h
     """
-    given = which(state, task, text, older)
+    chosen = which(state, task, text, older)
+    names = [] if queue is None else [check_queue(queue)]
     with Session.at(url) as session:
-        names = [check_queue(queue)] if queue else list(session.run(session.storage.queues()))
-        filters = [filter for name in names for filter in bulk.filters(name, tuple(JobState), **given)]
+        names = session.queues(names)
+        filters = [filter for name in names for filter in bulk.filters(name, tuple(JobState), **chosen)]
         found = session.take(bulk.find(session.storage, filters, limit=limit + 1))
     jobs = [JobView.of(record) for record in found[:limit]]
     more = [f"more than {limit} were found: see --limit"] if len(found) > limit else []

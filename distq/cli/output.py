@@ -11,7 +11,7 @@ import typer
 from pydantic_core import to_json
 
 from distq.admin.wording import spell
-from distq.errors import JobNotFound
+from distq.ids import unknown
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -32,7 +32,7 @@ def plain(text: str) -> str:
 def refuse_unknown(ids: Sequence[str]) -> None:
     """Say which jobs are not known, and end the command, if there are any."""
     for job_id in ids:
-        typer.echo(plain(f"distq: {JobNotFound(job_id)}"), err=True)
+        typer.echo(plain(f"distq: {unknown(job_id)}"), err=True)
     if ids:
         raise typer.Exit(1)
 

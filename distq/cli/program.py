@@ -66,5 +66,6 @@ def _line(error: Exception) -> str:
     text = str(error)
     if isinstance(error, _UsageError):
         context = getattr(error, "ctx", None)
-        text = f"{error.format_message()} (see {context.command_path if context else 'distq'} --help)"  # pyright: ignore
+        message = error.format_message().replace("Value error, ", "")  # pyright: ignore
+        text = f"{message} (see {context.command_path if context else 'distq'} --help)"  # pyright: ignore
     return plain(" ".join(text.split()))

@@ -8,14 +8,17 @@ import typer
 
 from distq.admin.overview import queue_views
 from distq.cli.output import answer, table
-from distq.cli.parameters import Json, Queues, Url
+from distq.cli.parameters import Json, Queues, Url, given
 from distq.cli.session import Session
 from distq.errors import DistqError
 from distq.ids import check_queue
 from distq.job import JobState
 
 ScheduleName = Annotated[
-    str, typer.Option("--schedule", help="This cron schedule instead, of one queue.", show_default=False)
+    str | None,
+    typer.Option(
+        "--schedule", help="This cron schedule instead, of one queue.", show_default=False, callback=given
+    ),
 ]
 Names = Annotated[list[str], typer.Argument(help="Queues.", metavar="QUEUE", show_default=False)]
 
@@ -39,6 +42,7 @@ def counts(url: Url, queues: Queues = None, json: Json = False) -> None:
     """
     names = [check_queue(name) for name in queues or ()]
     with Session.at(url) as session:
+        session.queues(names)
         views = session.take(queue_views(session.storage, names))
     head = ["QUEUE", *(state.upper() for state in _COLUMNS), "WORKERS", ""]
     rows = [
@@ -53,7 +57,7 @@ def counts(url: Url, queues: Queues = None, json: Json = False) -> None:
     answer(views, *(table(head, rows) if rows else ["there are no queues yet"]), json=json)
 
 
-def pause(url: Url, queues: Names, schedule: ScheduleName = "", json: Json = False) -> None:
+def pause(url: Url, queues: Names, schedule: ScheduleName = None, json: Json = False) -> None:
     """Let no job of these queues start. What runs goes on.
 
     Example: distq pause mail
@@ -61,7 +65,7 @@ def pause(url: Url, queues: Names, schedule: ScheduleName = "", json: Json = Fal
     _switch(url, queues, schedule, paused=True, json=json)
 
 
-def resume(url: Url, queues: Names, schedule: ScheduleName = "", json: Json = False) -> None:
+def resume(url: Url, queues: Names, schedule: ScheduleName = None, json: Json = False) -> None:
     """Let jobs of these queues start again.
 
     Example: distq resume mail
@@ -69,15 +73,17 @@ def resume(url: Url, queues: Names, schedule: ScheduleName = "", json: Json = Fa
     _switch(url, queues, schedule, paused=False, json=json)
 
 
-def _switch(url: str, queues: list[str], schedule: str, *, paused: bool, json: bool) -> None:
+def _switch(url: str, queues: list[str], schedule: str | None, *, paused: bool, json: bool) -> None:
     names = [check_queue(name) for name in queues]
     with Session.at(url) as session:
+        if schedule is None:
+            session.queues(names)
         for name in names:
-            if not schedule:
+            if schedule is None:
                 session.run(session.storage.pause(name, paused=paused))
             elif not session.run(session.storage.switch(name, schedule, paused=paused)):
                 raise NoSuchSchedule(name, schedule)
     what = f", schedule {schedule}" if schedule else ""
     lines = (f"queue {name}{what}: {'paused' if paused else 'resumed'}" for name in names)
-    values = [{"queue": name, "schedule": schedule or None, "paused": paused} for name in names]
+    values = [{"queue": name, "schedule": schedule, "paused": paused} for name in names]
     answer(values, *lines, json=json)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
 from typing import Self, TypeVar
 
+import typer
+
 from distq import steps
+from distq.aside import aside
 from distq.connect import connect
 from distq.errors import ConfigurationError, DistqError, StorageUnavailable
 from distq.steps import Steps
@@ -49,15 +51,23 @@ class Session:
         """Take steps."""
         return self.call(lambda: steps.run(self.storage, work))
 
+    def queues(self, names: Sequence[str]) -> list[str]:
+        """These queues, or all that there are. Of which nothing is known is said: it may be a slip."""
+        known = self.run(self.storage.queues())
+        for name in dict.fromkeys(names):
+            if name not in known:
+                typer.echo(f"distq: queue {name}: it has no job, no worker and no setting yet", err=True)
+        return list(names or known)
+
     def call(self, function: Callable[[], T]) -> T:
         """Call what uses the storage, in another thread: some waits of client libraries nothing interrupts.
 
         Raises:
             StorageUnavailable: there is no answer, and on another connection none either.
         """
-        answer = _begin(function)
+        answer = aside(function)
         while wait([answer], PATIENCE).not_done:
-            sign = _begin(self._sign_of_life)
+            sign = aside(self._sign_of_life)
             if wait([sign], PATIENCE).not_done and not answer.done():
                 raise StorageUnavailable(self.storage.where, f"no answer within {2 * PATIENCE:g} s")
             if sign.done():
@@ -72,17 +82,3 @@ class Session:
             raise
         except DistqError:
             pass
-
-
-def _begin(function: Callable[[], T]) -> Future[T]:
-    """Call a function in a thread that ends with the process."""
-    answer: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            answer.set_result(function())
-        except BaseException as error:  # noqa: BLE001
-            answer.set_exception(error)
-
-    threading.Thread(target=work, daemon=True).start()
-    return answer

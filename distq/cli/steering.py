@@ -11,7 +11,7 @@ from distq.admin import bulk
 from distq.admin.bulk import Which
 from distq.cli.asking import ask_about
 from distq.cli.output import answer, refuse_unknown
-from distq.cli.parameters import Json, Older, States, Task, Text, Url, Yes, which
+from distq.cli.parameters import Json, Older, States, Task, Text, Url, Yes, given, which
 from distq.cli.session import Session
 from distq.errors import ConfigurationError
 from distq.ids import check_queue
@@ -20,18 +20,21 @@ from distq.messages import encode_cancellation
 
 Ids = Annotated[list[str] | None, typer.Argument(help="Jobs.", metavar="ID", show_default=False)]
 Queue = Annotated[
-    str, typer.Option(help="Jobs of this queue instead, all that the filters find.", show_default=False)
+    str | None,
+    typer.Option(
+        help="Jobs of this queue instead, all that the filters find.", show_default=False, callback=given
+    ),
 ]
 
 
 def cancel(
     url: Url,
     ids: Ids = None,
-    queue: Queue = "",
+    queue: Queue = None,
     state: States = None,
-    task: Task = "",
-    text: Text = "",
-    older: Older = "",
+    task: Task = None,
+    text: Text = None,
+    older: Older = None,
     reason: Annotated[str, typer.Option(help="Kept as the job's error.", show_default=False)] = "",
     yes: Yes = False,
     json: Json = False,
@@ -48,6 +51,7 @@ def cancel(
             words = {JobState.CANCELLED: "cancelled", JobState.LEASED: "asked to end"}
             _report(session, ids, {job_id: words[state] for job_id, state in states.items()}, json)
             return
+        session.queues([filter.queue for filter in chosen[:1]])
         ask_about(session, "cancel", chosen, yes=yes)
         done = session.take(bulk.cancel(session.storage, chosen, reason=error))
     answer(done._asdict(), f"{done.cancelled:,} cancelled, {done.asked:,} asked to end", json=json)
@@ -56,11 +60,11 @@ def cancel(
 def replay(
     url: Url,
     ids: Ids = None,
-    queue: Queue = "",
+    queue: Queue = None,
     state: States = None,
-    task: Task = "",
-    text: Text = "",
-    older: Older = "",
+    task: Task = None,
+    text: Text = None,
+    older: Older = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -74,6 +78,7 @@ def replay(
             ready = session.run(session.storage.replay(ids))
             _report(session, ids, dict.fromkeys(ready, "ready again"), json)
             return
+        session.queues([filter.queue for filter in chosen[:1]])
         ask_about(session, "replay", chosen, yes=yes)
         done = session.take(bulk.replay(session.storage, chosen))
     refused = f"; {done.refused:,} are not, as another job has their key" if done.refused else ""
@@ -82,19 +87,17 @@ def replay(
 
 def _choose(
     ids: Sequence[str] | None,
-    queue: str,
+    queue: str | None,
     allowed: Sequence[JobState],
     default: Sequence[JobState] | None,
-    given: Which,
+    which: Which,
 ) -> list[Filter]:
     """The filters where a queue is given. Raises ConfigurationError where not one of both is."""
-    if bool(ids) == bool(queue):
+    if ids and (queue or any(value is not None for value in which.values())):
+        raise ConfigurationError("jobs are named by id, or by --queue and filters: leave out one of both")
+    if not ids and not queue:
         raise ConfigurationError("which jobs? Give their ids, or --queue and what else they have in common")
-    if ids and any(given.values()):
-        raise ConfigurationError(
-            "jobs that are named by id cannot be filtered as well: leave out one of both"
-        )
-    return bulk.filters(check_queue(queue), allowed, default, **given) if queue else []
+    return bulk.filters(check_queue(queue), allowed, default, **which) if queue else []
 
 
 def _report(session: Session, ids: Sequence[str], done: Mapping[str, str], json: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from distq import telemetry
+from distq.cli.parameters import given
 from distq.errors import ConfigurationError
 from distq.ids import check_queue
 from distq.locate import load_app
@@ -28,12 +29,13 @@ def worker(
         int, typer.Option("--concurrency", "-c", min=1, help="Jobs at once in each process.")
     ] = 1,
     queues: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Comma-separated, with weights: mail:3,bulk:1. All queues of the app's tasks by default.",
             show_default=False,
+            callback=given,
         ),
-    ] = "",
+    ] = None,
     ttl: Annotated[
         float, typer.Option(min=1, help="Seconds until a silent worker's lease may be taken.")
     ] = 30.0,
@@ -53,8 +55,9 @@ def worker(
         int, typer.Option(min=0, help="Replace a process that has used so many MiB; 0 for never.")
     ] = 0,
     url: Annotated[
-        str, typer.Option(help="Another storage than the application's own.", show_default=False)
-    ] = "",
+        str | None,
+        typer.Option(help="Another storage than the application's own.", show_default=False, callback=given),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Log a JSON document a line.")] = False,
     hard_cancel: Annotated[
         bool,
@@ -66,10 +69,11 @@ def worker(
     """Run a pool of worker processes.
 
     SIGTERM or Ctrl-C: running jobs may finish within the grace time. Ctrl-C twice, or SIGQUIT: at once.
+    It has ended 5 s after the grace time at the latest, whatever the storage does.
     """
     telemetry.show_on_console(json=json)
-    weights = _weights(queues)
-    loaded = load_app(app, url)
+    weights = {} if queues is None else _weights(queues)
+    loaded = load_app(app, url or "")
     if loaded.storage.where.startswith("memory:"):
         raise ConfigurationError(
             f"{app} is on memory://, which each process has for itself: use postgresql:// or redis://"
@@ -88,14 +92,7 @@ def worker(
         max_memory=max_memory,
         hard_cancel=hard_cancel,
     )
-    telemetry.emit(
-        "info",
-        "{processes} processes of {concurrency} on {queues}",
-        processes=processes,
-        concurrency=concurrency,
-        queues=", ".join(weights),
-    )
-    raise typer.Exit(Pool(app, settings, processes, url=url, json=json).run())
+    raise typer.Exit(Pool(app, settings, processes, url=url or "", json=json).run())
 
 
 def _weights(queues: str) -> dict[str, int]:
@@ -106,4 +103,6 @@ def _weights(queues: str) -> dict[str, int]:
         if not match or not 1 <= int(match[2] or 1) <= HEAVIEST:
             raise ConfigurationError(f"--queues {entry!r}: use name or name:weight, from 1 to {HEAVIEST}")
         weights[check_queue(match[1])] = int(match[2] or 1)
+    if not weights:
+        raise ConfigurationError(f"--queues {queues!r} names no queue")
     return weights

@@ -77,11 +77,13 @@ class Connection(psycopg.Connection[Any]):
     """Waits for a silent server for a while only. Who is interrupted leaves the statement to the server."""
 
     def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:
+        if timeout is not None:  # notifications may stay away
+            return super().wait(gen, interval, timeout)
         return waiting.wait(_impatient(gen), self.pgconn.socket, interval=interval)
 
 
 class AsyncConnection(psycopg.AsyncConnection[Any]):
-    """The same for coroutines. To have the statement cancelled could take seconds, which a time-out has not."""
+    """The same for coroutines: one that is cancelled has no seconds to have its statement cancelled too."""
 
     async def wait(self, gen: Any, interval: float = _INTERVAL, timeout: float | None = None) -> Any:
         return await waiting.wait_async(_impatient(gen), self.pgconn.socket, interval=interval)
@@ -91,6 +93,14 @@ def _check(turns: Turns[Any], began: float) -> None:
     """Do not try where another call was met with silence while this one waited for its turn."""
     if turns.silent_since(began):
         raise _Silent("it was silent when others asked")
+
+
+def _take(idle: deque[T]) -> T | None:
+    """An idle connection. Two threads may want the last one."""
+    try:
+        return idle.pop()
+    except IndexError:
+        return None
 
 
 class Executor:
@@ -120,16 +130,18 @@ class Executor:
                 raise
 
     def _run(self, statement: Statement, repeatable: bool) -> Rows:
-        while self._idle:
+        idle = self._idle
+        while connection := _take(idle):
             try:
-                return self._run_on(self._idle.pop(), statement)
+                return self._run_on(connection, statement, idle)
             except psycopg.OperationalError as error:
                 self.close()
                 if isinstance(error, _SILENCES) or not repeatable:
                     raise
-        return self._run_on(self._connect(), statement)
+                idle = self._idle
+        return self._run_on(self._connect(), statement, idle)
 
-    def _run_on(self, connection: Connection, statement: Statement) -> Rows:
+    def _run_on(self, connection: Connection, statement: Statement, idle: deque[Connection]) -> Rows:
         sound = False
         try:
             cursor = connection.execute(
@@ -141,8 +153,8 @@ class Executor:
             sound = error.sqlstate == KEY_TAKEN
             raise
         finally:
-            if sound:
-                self._idle.append(connection)
+            if sound and idle is self._idle:
+                idle.append(connection)
             else:
                 connection.close()
         return rows
@@ -162,9 +174,10 @@ class Executor:
         return connection
 
     def close(self) -> None:
-        """Close the idle connections."""
-        while self._idle:
-            self._idle.pop().close()
+        """Close the connections: those that are idle now, the others when their call has ended."""
+        idle, self._idle = self._idle, deque[Connection]()
+        for connection in idle:
+            connection.close()
 
 
 @dataclass
@@ -195,16 +208,24 @@ class AsyncExecutor:
                     raise
 
     async def _run(self, pool: _LoopPool, statement: Statement, repeatable: bool) -> Rows:
-        while pool.idle:
+        idle = pool.idle
+        while connection := _take(idle):
             try:
-                return await self._run_on(pool.idle.pop(), statement, pool)
+                return await self._run_on(connection, statement, idle, pool)
             except psycopg.OperationalError as error:
                 await self.close()
                 if isinstance(error, _SILENCES) or not repeatable:
                     raise
-        return await self._run_on(await self._connect(), statement, pool)
+                idle = pool.idle
+        return await self._run_on(await self._connect(), statement, idle, pool)
 
-    async def _run_on(self, connection: AsyncConnection, statement: Statement, pool: _LoopPool) -> Rows:
+    async def _run_on(
+        self,
+        connection: AsyncConnection,
+        statement: Statement,
+        idle: deque[AsyncConnection],
+        pool: _LoopPool,
+    ) -> Rows:
         sound = False
         try:
             cursor = await connection.execute(
@@ -216,8 +237,8 @@ class AsyncExecutor:
             sound = error.sqlstate == KEY_TAKEN
             raise
         finally:
-            if sound:
-                pool.idle.append(connection)
+            if sound and idle is pool.idle:
+                idle.append(connection)
             else:
                 await connection.close()
         return rows
@@ -237,7 +258,8 @@ class AsyncExecutor:
         return connection
 
     async def close(self) -> None:
-        """Close the idle connections of the running loop."""
-        pool = self._pools.get(asyncio.get_running_loop())
-        while pool and pool.idle:
-            await pool.idle.pop().close()
+        """Close the connections of the running loop, as `Executor.close`."""
+        pool = self._pools.setdefault(asyncio.get_running_loop(), _LoopPool())
+        idle, pool.idle = pool.idle, deque[AsyncConnection]()
+        for connection in idle:
+            await connection.close()

@@ -12,6 +12,7 @@ from psycopg import Notify
 from distq.errors import StorageError
 from distq.job import Heard
 from distq.polling import readable
+from distq.postgres.executor import Connection
 from distq.postgres.positions import START, Positions
 from distq.postgres.target import Target
 
@@ -38,7 +39,7 @@ class PostgresListener:
         wanted = {target.schema: bool(queues or worker), target.ended_channel: bool(ended)}
         self._channels = [channel for channel, is_wanted in wanted.items() if is_wanted]
         self._anything = Heard(bool(queues), bool(worker))
-        self._connection: psycopg.Connection | None = None
+        self._connection: Connection | None = None
 
     def wait(self, *, timeout: float, wakeup: int) -> Heard:
         """As the Protocol says. A lost connection only costs hints: the next round opens another."""
@@ -61,8 +62,8 @@ class PostgresListener:
             self.close()
             return Heard()
 
-    def _connect(self) -> psycopg.Connection:
-        connection = psycopg.Connection.connect(**self._target.arguments)
+    def _connect(self) -> Connection:
+        connection = Connection.connect(**self._target.arguments)
         connection.execute("; ".join(f'LISTEN "{channel}"' for channel in self._channels).encode())
         if self._queues:
             self._call(self._echo)

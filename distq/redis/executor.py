@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,22 +13,24 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
 from redis.retry import Retry
 
 from distq.redis import scripts
 from distq.redis.target import LOST, Target
+from distq.turns import Turns
 
 MAX_CONNECTIONS = 10
 """Connections that one process, or one event loop, opens at most."""
 
-_OPTIONS: dict[str, Any] = {
-    "socket_connect_timeout": 5,
-    "socket_timeout": 25,
-    "socket_keepalive": True,
-    "max_connections": MAX_CONNECTIONS,
-    "timeout": None,
-}
+SILENCE = 10.0
+"""Seconds after which an answer is given up. Whether what was sent took effect is not known then."""
+
+
+def _options(url: str) -> dict[str, Any]:
+    """How connections are made, but for what the URL says itself."""
+    options = {"socket_connect_timeout": 5, "socket_timeout": SILENCE, "max_connections": MAX_CONNECTIONS}
+    return options | {"timeout": None} | ({} if url.startswith("unix:") else {"socket_keepalive": True})
 
 
 class Call(NamedTuple):
@@ -47,28 +52,52 @@ class Chain(NamedTuple):
     then: Callable[[list[Any]], Sequence[Call]]
 
 
+def _check(turns: Turns[Any], began: float) -> None:
+    """Do not try where another call was met with silence while this one waited for its turn."""
+    if turns.silent_since(began):
+        raise ConnectionError("it was silent when others asked")
+
+
+def _met_silence(turns: Turns[Any], error: Exception, began: float) -> bool:
+    """Whether to send again would only wait as long again; others are told."""
+    if isinstance(error, TimeoutError):
+        turns.note_silence()
+    return turns.silent_since(began)
+
+
 class Executor:
     """Runs calls from any thread, on redis-py's pool; safe after a fork."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        pool = redis.BlockingConnectionPool.from_url(target.url, retry=Retry(NoBackoff(), 0), **_OPTIONS)
+        options = _options(target.url)
+        pool = redis.BlockingConnectionPool.from_url(target.url, retry=Retry(NoBackoff(), 0), **options)
         self.client = redis.Redis(connection_pool=pool)
         self._checked = False
+        self._reset()
+
+    def _reset(self) -> None:
+        self._turns = Turns(threading.BoundedSemaphore(MAX_CONNECTIONS))
+        self._pid = os.getpid()
 
     def run(self, request: Sequence[Call] | Chain, *, repeatable: bool) -> list[Any]:
         """Run calls in one round trip, or a chain in two; the answer of each, in order.
 
-        Calls whose connection turns out to be dead are sent again where they may be.
-        Raises StorageUnavailable, SchemaError or StorageError.
+        Calls whose connection turns out to be dead are sent again where they may be, but not those that
+        were met with silence. Raises StorageUnavailable, SchemaError or StorageError.
         """
-        with self._target.translated():
+        if self._pid != os.getpid():
+            self._reset()
+        turns, began = self._turns, time.monotonic()
+        with self._target.translated(), turns.places:
+            _check(turns, began)
             try:
                 return self._run(request)
-            except LOST:
-                if not repeatable:
-                    raise
+            except LOST as error:
+                silent = _met_silence(turns, error, began)
                 self.close()
+                if silent or not repeatable:
+                    raise
                 return self._run(request)
 
     def _run(self, request: Sequence[Call] | Chain) -> list[Any]:
@@ -111,24 +140,33 @@ class Executor:
         self.client.connection_pool.disconnect()
 
 
+class _Loop(NamedTuple):
+    client: redis.asyncio.Redis
+    turns: Turns[asyncio.Semaphore]
+
+
 class AsyncExecutor:
     """The same for coroutines; each event loop has its own connections."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._clients: dict[asyncio.AbstractEventLoop, redis.asyncio.Redis] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
         self._checked = False
 
     async def run(self, request: Sequence[Call] | Chain, *, repeatable: bool) -> list[Any]:
         """Run calls in one round trip, or a chain in two. Raises as `Executor.run`."""
+        turns, began = self._loop().turns, time.monotonic()
         with self._target.translated():
-            try:
-                return await self._run(request)
-            except LOST:
-                if not repeatable:
-                    raise
-                await self.close()
-                return await self._run(request)
+            async with turns.places:
+                _check(turns, began)
+                try:
+                    return await self._run(request)
+                except LOST as error:
+                    silent = _met_silence(turns, error, began)
+                    await self._loop().client.connection_pool.disconnect()
+                    if silent or not repeatable:
+                        raise
+                    return await self._run(request)
 
     async def _run(self, request: Sequence[Call] | Chain) -> list[Any]:
         if isinstance(request, Chain):
@@ -136,7 +174,7 @@ class AsyncExecutor:
             return answers + await self._run(request.then(answers))
         if not request:
             return []
-        client = self._clients.get(asyncio.get_running_loop()) or self._open()
+        client = self._loop().client
         if not self._checked:
             await self._check(client)
         try:
@@ -152,16 +190,21 @@ class AsyncExecutor:
             pipeline.execute_command(*call.command)
         return await pipeline.execute()
 
-    def _open(self) -> redis.asyncio.Redis:
+    def _loop(self) -> _Loop:
+        running = asyncio.get_running_loop()
+        if running not in self._loops:
+            # redis-py's connections keep their loop alive, and so their entry: drop those that ended.
+            for loop in [loop for loop in self._loops if loop.is_closed()]:
+                del self._loops[loop]
+            self._loops[running] = self._open()
+        return self._loops[running]
+
+    def _open(self) -> _Loop:
         pool = redis.asyncio.BlockingConnectionPool.from_url(
-            self._target.url, retry=AsyncRetry(NoBackoff(), 0), **_OPTIONS
+            self._target.url, retry=AsyncRetry(NoBackoff(), 0), **_options(self._target.url)
         )
         client = redis.asyncio.Redis(connection_pool=pool)
-        # redis-py's connections keep their loop alive, and so their entry: drop those of loops that ended.
-        for loop in [loop for loop in self._clients if loop.is_closed()]:
-            del self._clients[loop]
-        self._clients[asyncio.get_running_loop()] = client
-        return client
+        return _Loop(client, Turns(asyncio.Semaphore(MAX_CONNECTIONS)))
 
     async def _check(self, client: redis.asyncio.Redis) -> None:
         self._target.check(await client.hmget(self._target.key("meta"), ["version", "oldest_code"]))  # pyright: ignore[reportGeneralTypeIssues]
@@ -169,7 +212,7 @@ class AsyncExecutor:
 
     async def close(self) -> None:
         """Close the connections of the running loop."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
-            await client.connection_pool.disconnect()
+        loop = self._loops.pop(asyncio.get_running_loop(), None)
+        if loop is not None:
+            await loop.client.aclose()
+            await loop.client.connection_pool.disconnect()

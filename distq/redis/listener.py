@@ -24,7 +24,9 @@ class RedisListener:
     def __init__(
         self, target: Target, *, wake: Sequence[str], cancel: Sequence[str], worker: str, ended: Sequence[str]
     ) -> None:
-        self._client = redis.Redis.from_url(target.url, retry=None, socket_connect_timeout=ANSWER_S)
+        self._client = redis.Redis.from_url(
+            target.url, retry=None, socket_connect_timeout=ANSWER_S, socket_timeout=ANSWER_S
+        )
         self._wake = {channel.encode() for channel in wake}
         self._cancel = {channel.encode() for channel in cancel}
         self._ended = {channel.encode() for channel in ended}

@@ -26,6 +26,13 @@ DEFAULT_PREFIX = "distq"
 LOST = (ConnectionError, TimeoutError)
 """redis-py's errors that mean that the answer will not come."""
 
+_OPTIONS = {"db", "username", "password", "client_name", "socket_timeout", "socket_connect_timeout"}
+_TLS_OPTIONS = {
+    *("ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile", "ssl_password"),
+    *("ssl_cert_reqs", "ssl_check_hostname"),
+}
+"""What a URL may say to redis-py; the rest would change how it answers, or how many connections there are."""
+
 
 @dataclass(frozen=True)
 class Target:
@@ -85,9 +92,16 @@ def parse(url: str) -> Target:
         raise ConfigurationError(
             f"?prefix={prefix!r} cannot be a prefix: letters, digits, '_', '.', ':', '-'"
         )
+    known = _OPTIONS | (_TLS_OPTIONS if parts.scheme == "rediss" else set())
+    if unknown := sorted(options.keys() - known):
+        raise urls.no_option("Redis", url, unknown[0])
+    if parts.scheme == "unix" and (parts.hostname or not parts.path):
+        raise ConfigurationError("not a Redis URL: a socket is unix:///and/its/path")
+    if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
+        raise ConfigurationError(f"not a Redis URL: {parts.path!r} is no number of a database, as in /0")
     plain = urls.join(parts, options)
     try:
-        redis.ConnectionPool.from_url(plain)
-    except (ValueError, TypeError) as error:
+        redis.ConnectionPool.from_url(plain).make_connection()
+    except (ValueError, TypeError, RedisError) as error:
         raise urls.unusable("Redis", url, error) from None
     return Target(plain, prefix)

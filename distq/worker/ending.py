@@ -13,7 +13,7 @@ from distq.worker.intake import Intake
 from distq.worker.settings import Settings
 from distq.worker.watchdog import Watchdog
 
-FAREWELL = 5.0
+FAREWELL = 4.0
 """Seconds beyond the grace time for telling the storage what was given back."""
 
 RECYCLED, STUCK = 75, 76

@@ -16,7 +16,9 @@ import time
 from dataclasses import dataclass, field
 
 from distq import telemetry
-from distq.errors import SchemaError, StorageError
+from distq.admin.wording import plural
+from distq.aside import aside
+from distq.errors import SchemaError, StorageError, StorageUnavailable
 from distq.locate import URL_VARIABLE, load_app
 from distq.polling import readable
 from distq.worker.aftermath import Aftermath
@@ -38,6 +40,14 @@ CHECK = 1.0
 ATTEMPTS = 3
 """Processes in one place that end early and without a job, before a burst is given up."""
 
+PATIENCE = 5.0
+"""Seconds that the storage has to answer before the processes are started all the same."""
+
+LATE, OVER = FAREWELL + 0.5, FAREWELL + 1.0
+"""Seconds beyond the grace time when a process that has not ended is killed, and when the pool ends."""
+
+_ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
 OVERRUN = 2.0
 """Seconds after a job's hard limit, by when its process has acted unless it cannot: then it is killed."""
 
@@ -55,6 +65,7 @@ class _Place:
     failures: int = 0
     finished: bool = False
     overran: list[Begun] = field(default_factory=list)
+    late: bool = False
 
 
 class Pool:
@@ -88,24 +99,52 @@ class Pool:
         Raises:
             SchemaError: the storage needs `distq migrate` first.
         """
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD):
+        for number in (*_ENDS, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        self._announce()
         self._check_storage()
         self._attend_all()
         while not all(place.finished for place in self._places):
             self._wait()
             self._attend_all()
-        self._storage.close()
+        self._end()
         return self._status
 
+    def _announce(self) -> None:
+        telemetry.emit(
+            "info",
+            "{processes} processes of {concurrency} on {queues}",
+            processes=len(self._places),
+            concurrency=self._settings.concurrency,
+            queues=", ".join(self._settings.queues),
+        )
+
     def _check_storage(self) -> None:
+        """Raises SchemaError. The storage may be silent: signals are heard meanwhile."""
+        queue, ttl = self._settings.queues[0], self._settings.ttl
+        answer = aside(lambda: self._storage.run(maintenance(self._storage, queue, ttl)))
+        answer.add_done_callback(lambda _: os.write(self._waker, b"\0"))
+        until = time.monotonic() + PATIENCE
+        while not (answer.done() or self._stopping or time.monotonic() > until):
+            self._wait()
+        if self._stopping:
+            return
         try:
-            self._storage.run(maintenance(self._storage, self._settings.queues[0], self._settings.ttl))
+            if not answer.done():
+                raise StorageUnavailable(self._storage.where, f"no answer within {PATIENCE:g} s")
+            answer.result()
         except SchemaError:
             raise
         except StorageError as error:
             telemetry.emit("warn", "{error}; the workers wait for it", error=error)
+
+    def _end(self) -> None:
+        """Tell the storage of all who have ended, but do not wait for a silent one."""
+        over = min(self._stopping_at + self._settings.grace + OVER, time.monotonic() + FAREWELL)
+        self._aftermath.finish(over)
+        if self._stopping:
+            telemetry.emit("info", "stopped")
 
     @property
     def _stopping(self) -> bool:
@@ -115,7 +154,6 @@ class Pool:
         self._note_sleep()
         for place in self._places:
             self._attend(place)
-        self._aftermath.tell()
 
     # -- one place ---------------------------------------------------------------------------------
 
@@ -127,10 +165,18 @@ class Pool:
                 self._start(place)
         elif place.process.poll() is not None:
             self._bury(place, place.process.returncode)
-        elif now > self._stopping_at + self._settings.grace + 2 * FAREWELL:
-            place.process.kill()
+        elif now > self._stopping_at + self._settings.grace + LATE:
+            self._end_late(place, place.process)
         else:
             self._watch(place, place.process)
+
+    def _end_late(self, place: _Place, process: subprocess.Popen[bytes]) -> None:
+        """Kill a process that waits for a silent storage, or cannot stop itself."""
+        if not place.late:
+            telemetry.emit("warn", "worker {name} has not ended in time and is killed", name=place.name)
+        place.late = True
+        process.kill()
+        place.finished = time.monotonic() > self._stopping_at + self._settings.grace + OVER
 
     def _note_sleep(self) -> None:
         """Whoever was frozen with its processes must not blame them for it."""
@@ -187,7 +233,8 @@ class Pool:
     def _bury(self, place: _Place, status: int) -> None:
         assert place.slots is not None
         done = status == 0 and self._settings.burst
-        planned = done or status in (RECYCLED, STUCK)
+        told = self._stopping and -status in _ENDS  # it had not come so far as to hear of signals
+        planned = done or told or place.late or status in (RECYCLED, STUCK)
         if status == RECYCLED:
             telemetry.emit("info", "worker {name} ended to be replaced", name=place.name)
         elif not planned and (status or not self._stopping):
@@ -217,7 +264,7 @@ class Pool:
     # -- signals -----------------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        readable([self._wakeup], CHECK)
+        readable([self._wakeup], CHECK / 5 if self._stopping else CHECK)
         try:
             numbers = os.read(self._wakeup, 4096)
         except BlockingIOError:
@@ -229,6 +276,16 @@ class Pool:
             self._stop(signal.SIGTERM, time.monotonic())
 
     def _stop(self, number: int, since: float) -> None:
+        running = sum(len(place.slots.begun()) for place in self._places if place.process and place.slots)
+        if number == signal.SIGTERM:
+            telemetry.emit(
+                "info",
+                "stopping: up to {grace:g} s for {jobs}, another Ctrl-C or SIGQUIT stops at once",
+                grace=self._settings.grace,
+                jobs=plural(running, "running job"),
+            )
+        elif since < self._stopping_at:
+            telemetry.emit("info", "stopping now: {jobs} given back", jobs=plural(running, "running job"))
         self._stopping_at = since
         for place in self._places:
             if place.process:
