@@ -72,7 +72,7 @@ class Signature:
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The arguments of a call as JSON. Raises InvalidArguments."""
         try:
-            positional, named = self._validator.validate_python(ArgsKwargs(args, dict(kwargs)))
+            positional, named = self._validator.validate_python(ArgsKwargs(args, dict(kwargs) if kwargs else None))
             return encode_value(self._by_name(positional, named))
         except (ValidationError, PydanticSerializationError) as error:
             raise InvalidArguments(self._task, self._problems(error)) from error
@@ -83,7 +83,8 @@ class Signature:
             values[self._rest] = args[len(self._positional) :]
         if self._extra:
             values[self._extra] = {key: value for key, value in kwargs.items() if key not in self._named}
-        values.update({key: value for key, value in kwargs.items() if key in self._named})
+        if kwargs:
+            values.update({key: value for key, value in kwargs.items() if key in self._named})
         return values
 
     def decode(self, payload: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -225,6 +225,8 @@ def _each(calls: Any) -> Iterable[_Given]:
 
 
 def _split(call: Any) -> _Given:
+    if type(call) is tuple:  # the usual one, spared the rest
+        return cast(tuple[Any, ...], call), {}
     if isinstance(call, Mapping):
         return (), cast(Mapping[str, Any], call)
     if isinstance(call, str | bytes | Set) or not isinstance(call, Iterable):
