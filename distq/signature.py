@@ -72,7 +72,8 @@ class Signature:
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The arguments of a call as JSON. Raises InvalidArguments."""
         try:
-            positional, named = self._validator.validate_python(ArgsKwargs(args, dict(kwargs) if kwargs else None))
+            call = ArgsKwargs(args, dict(kwargs) if kwargs else None)
+            positional, named = self._validator.validate_python(call)
             return encode_value(self._by_name(positional, named))
         except (ValidationError, PydanticSerializationError) as error:
             raise InvalidArguments(self._task, self._problems(error)) from error

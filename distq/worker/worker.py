@@ -13,13 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from math import inf
 from traceback import format_exc
 
 from distq import telemetry
 from distq.app import DistQ
 from distq.errors import StorageError
-from distq.job import JobState, Outcome
+from distq.job import Heard, JobState, Outcome
 from distq.polling import readable
 from distq.worker import execution
 from distq.worker.ending import RECYCLED, Ending
@@ -37,6 +36,9 @@ from distq.worker.slots import Slots
 
 POLL = 1.0
 """Seconds between looks at the storage when no hint comes, at most."""
+
+HEARING = 0.05
+"""Seconds after which a process reads its hints, though it does not wait for any."""
 
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to reach a storage that does not answer; the last repeats."""
@@ -72,6 +74,7 @@ class Worker:
         self._beat = min(POLL, settings.ttl / 4)
         self._failures = 0
         self._parked = False
+        self._heard_at = 0.0
         self._wakeup, self._waker = os.pipe()
         for descriptor in (self._wakeup, self._waker):
             os.set_blocking(descriptor, False)
@@ -127,6 +130,9 @@ class Worker:
         self._lanes.finish()
 
     def _step(self) -> None:
+        # Also who is too busy to wait hears what there is: a storage may rely on that.
+        if time.monotonic() > self._heard_at + HEARING:
+            self._hear(0.0)
         # Renew first: what cannot be settled must not cost the others their leases.
         self._running.cancel(self._holdings.renew(urgent=bool(self._outbox)))
         self._doom(self._running.overdue())
@@ -140,7 +146,6 @@ class Worker:
             for duty in self._duties:
                 duty.make()
             if self._intake.lease() or self._maintenance.pending:
-                self._park(at_most=0.0)
                 return
             self._ending.consider(not self._holdings and not self._outbox, self._reconnect)
         self._park()
@@ -202,22 +207,23 @@ class Worker:
 
     # -- wait --------------------------------------------------------------------------------------
 
-    def _park(self, *, at_most: float = inf) -> None:
+    def _park(self) -> None:
         """Wait for a hint from the storage, an outcome, a signal, a time limit, or the next pass."""
         self._parked = True
-        beat = min(at_most, self._beat / 10 if self._ending.begun else self._beat)
+        beat = self._beat / 10 if self._ending.begun else self._beat
         until = min(time.monotonic() + beat, self._running.next_limit, self._scheduler.next_at)
-        waits = True
-        while waits:
-            # Also who need not wait hears what there is: a storage may rely on that.
-            left = 0.0 if self._outbox else max(until - time.monotonic(), 0.0)
-            heard = self._listener.wait(timeout=left, wakeup=self._wakeup)
-            self._holdings.asked = self._holdings.asked or heard.cancel
+        while not self._outbox and (left := until - time.monotonic()) > 0:
+            heard = self._hear(left)
             # That jobs became ready is of no use to who has no room for them.
-            waits = (
-                bool(left) and heard.ready and not (heard.cancel or self._ending.begun or self._intake.room())
-            )
+            if self._ending.begun or not heard.ready or heard.cancel or self._intake.room():
+                break
         self._parked = False
+
+    def _hear(self, timeout: float) -> Heard:
+        heard = self._listener.wait(timeout=timeout, wakeup=self._wakeup)
+        self._holdings.asked = self._holdings.asked or heard.cancel
+        self._heard_at = time.monotonic()
+        return heard
 
     def _listen(self) -> None:
         """Read what woke the I/O thread: the numbers of signals, and zeros from the lanes.
