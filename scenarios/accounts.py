@@ -12,8 +12,8 @@ from scenarios.plan import Plan, Result
 
 _NS_PER_S = 1e9
 
-LEAST_SENT = 0.99
-"""Of the intended rate: below that the load was not the one that was asked for."""
+LEAST_SENT, LAG_S = 0.99, 0.25
+"""Below that share of the rate, and the last job so late, the load was not the one that was asked for."""
 
 
 def settle(plan: Plan, result: Result) -> tuple[dict[str, Any], pd.DataFrame | None]:
@@ -36,18 +36,26 @@ def settle(plan: Plan, result: Result) -> tuple[dict[str, Any], pd.DataFrame | N
     if plan.workload.scenario == "steady":
         numbers |= statistics.cell_load(rows)
     known = {name: value for name, value in numbers.items() if value == value}
-    return _verdict(plan, result, counts, known.get("sent_share", 1.0)) | known, rows
+    return _verdict(plan, result, counts, _behind(known)) | known, rows
 
 
-def _verdict(plan: Plan, result: Result, counts: dict[str, int], sent_share: float) -> dict[str, str]:
+def _behind(numbers: dict[str, float]) -> str:
+    """What is to be said of an open loop that did not keep up, if it did not."""
+    share, lag_s = numbers.get("sent_share", 1.0), numbers.get("sent_lag_s", 0.0)
+    if share >= LEAST_SENT or lag_s <= LAG_S:
+        return ""
+    return f"the producer, or what it waited for, sent only {share:.1%} of the rate"
+
+
+def _verdict(plan: Plan, result: Result, counts: dict[str, int], behind: str) -> dict[str, str]:
     jobs, failures = plan.workload.jobs, list(result.failures)
     if counts["lost"]:
         failures.append(f"{counts['lost']} of {jobs} jobs lost")
     if counts["unexpected"]:
         failures.append(f"{counts['unexpected']} finished that nobody submitted")
     reasons = [*failures, *result.notes]
-    if behind := sent_share < LEAST_SENT:
-        reasons.append(f"the producer, or what it waited for, sent only {sent_share:.1%} of the rate")
+    if behind:
+        reasons.append(behind)
     if result.timeout:
         deadline = f"deadline of {plan.workload.deadline_s:g} s"
         reasons.append(f"{deadline}: {counts['censored']} of {jobs} jobs unfinished")

@@ -29,7 +29,7 @@ SUMMARY = (
         "concurrency",
     ),
     *("payload_bytes", "work", "status", "reason", "enqueue_s", "startup_s", "measured_s", "jobs_per_s"),
-    *("sent_per_s", "sent_share", "send_p50_ms", "send_p95_ms", "send_p99_ms"),
+    *("sent_per_s", "sent_share", "sent_lag_s", "send_p50_ms", "send_p95_ms", "send_p99_ms"),
     *("start_p50_ms", "start_p95_ms", "start_p99_ms", "finish_p50_ms", "finish_p95_ms", "finish_p99_ms"),
     *("lost", "duplicated", "unexpected", "censored", "negative_latencies"),
     *("worker_cpu_s", "broker_cpu_s", "peak_rss_mb", "seed"),

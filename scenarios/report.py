@@ -35,7 +35,7 @@ _SUMMARY: dict[Any, Any] = (
     | dict.fromkeys(["work", "status", "reason"], "str")
     | dict.fromkeys(["block", "jobs", "workers", "concurrency", "payload_bytes", "seed"], "int64")
     | dict.fromkeys(["enqueue_s", "startup_s", "measured_s", "jobs_per_s", *LATENCIES, *COUNTS], "float64")
-    | dict.fromkeys(["rate", "sent_share", *LOAD], "float64")
+    | dict.fromkeys(["rate", "sent_share", "sent_lag_s", *LOAD], "float64")
     | dict.fromkeys(["worker_cpu_s", "broker_cpu_s", "peak_rss_mb"], "float64")
 )
 _MOMENTS = ["intended_ns", "sent_ns", "accepted_ns", "started_ns", "finished_ns", "settled_ns"]

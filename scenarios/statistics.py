@@ -90,8 +90,8 @@ def cell_latencies(jobs: pd.DataFrame) -> dict[str, float]:
 
 
 def cell_load(jobs: pd.DataFrame) -> dict[str, float]:
-    """How an open loop's jobs were sent: `sent_per_s`, `sent_share` of the intended rate, `send_p50_ms` …
-    `send_p99_ms` after they were intended. Nothing where fewer than two were.
+    """How an open loop's jobs were sent: `sent_per_s`, `sent_share` of the intended rate, `sent_lag_s` of the
+    last one, `send_p50_ms` … `send_p99_ms` after they were intended. Nothing where fewer than two were.
 
     Args:
         jobs: the cell's rows of jobs.csv.gz.
@@ -101,7 +101,11 @@ def cell_load(jobs: pd.DataFrame) -> dict[str, float]:
         return {}
     began, intended = int(sent["intended_ns"].min()), int(sent["intended_ns"].max())
     took = max(int(sent["sent_ns"].max()), intended) - began
-    columns = {"sent_per_s": (len(sent) - 1) / took * 1e9, "sent_share": (intended - began) / took}
+    columns = {
+        "sent_per_s": (len(sent) - 1) / took * 1e9,
+        "sent_share": (intended - began) / took,
+        "sent_lag_s": (began + took - intended) / 1e9,
+    }
     values = quantiles(latencies_ms(sent, "sent_ns"))
     return columns | {f"send_p{p}_ms": float(value) for p, value in zip(PERCENTILES, values, strict=True)}
 

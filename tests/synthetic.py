@@ -115,7 +115,7 @@ def _settings(scenario: str, adapter: str, count: int, block: int) -> dict[str, 
 def _numbers(known: dict[str, Any]) -> dict[str, Any]:
     latencies = [f"{to}_p{p}_ms" for to in ("start", "finish") for p in (50, 95, 99)]
     counts = ["lost", "duplicated", "unexpected", "censored", "negative_latencies"]
-    load = ["sent_per_s", "sent_share", "send_p50_ms", "send_p95_ms", "send_p99_ms"]
+    load = ["sent_per_s", "sent_share", "sent_lag_s", "send_p50_ms", "send_p95_ms", "send_p99_ms"]
     costs = ["worker_cpu_s", "broker_cpu_s", "peak_rss_mb"]
     columns = ["enqueue_s", "startup_s", "measured_s", "jobs_per_s", *load, *latencies, *counts, *costs]
     return {column: known.get(column) for column in columns} | {"seed": SEED}
