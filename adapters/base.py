@@ -90,6 +90,8 @@ class Cell(BaseModel):
     tier: Tier = "production"
     processes: int = 2
     concurrency: int = 1
+    batch: int = 0
+    """How many jobs a worker process takes at once, at most; 0: as the profile has it. `null` ignores it."""
     work: str = "noop"
     """`noop`, `sleep:MS` or `cpu:MS`: read by the handler, never by an adapter."""
     namespace: str

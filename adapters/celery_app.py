@@ -78,7 +78,10 @@ class CeleryAdapter(Adapter):
             event_exchange=f"{self._queue}.events",
             event_queue_prefix=f"{self._queue}.events",
         )
-        app.conf.update(self._profiles[self._cell.profile] | self._servers() | settings)
+        profile = self._profiles[self._cell.profile]
+        if self._cell.batch:
+            profile = profile | {"worker_prefetch_multiplier": self._cell.batch}
+        app.conf.update(profile | self._servers() | settings)
 
         @app.task(name="job", shared=False)
         def job(job_id: int, payload: str) -> int:

@@ -58,6 +58,8 @@ class RabbitmqAdapter(Adapter):
         self._cell = cell
         self._queue = cell.namespace
         self._settings = _PROFILES[cell.profile]
+        if cell.batch:
+            self._settings = self._settings._replace(prefetch=cell.batch, batch=cell.batch)
         self._arguments = {"x-queue-type": "quorum" if cell.tier == "strict" else "classic"}
         transient = cell.tier == "memory"
         self._mode = pika.DeliveryMode.Transient if transient else pika.DeliveryMode.Persistent

@@ -70,7 +70,7 @@ class RawPostgres(Adapter):
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
         self._store = PostgresStore(cell)
-        self._batch = _BATCH[cell.profile]
+        self._batch = cell.batch or _BATCH[cell.profile]
 
     @classmethod
     def promises(cls, profile: Profile) -> Promises:

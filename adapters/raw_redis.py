@@ -92,7 +92,7 @@ class RawRedis(Adapter):
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
         self._store = RedisStore(cell)
-        self._batch = _BATCH[cell.profile]
+        self._batch = cell.batch or _BATCH[cell.profile]
         self._keys = [self._store.key(name) for name in _KEYS]
         self._ready, self._payload, self._leased, _, self._result = self._keys
 

@@ -29,12 +29,16 @@ def settle(plan: Plan, result: Result) -> tuple[dict[str, Any], pd.DataFrame | N
         deadline_ns = result.began_ns + round(plan.workload.limit_s * _NS_PER_S)
         workers = workers[workers["time_ns"] <= deadline_ns]
     producer = records.read(layout.producer)
-    intended_ns = [result.began_ns + round(offset * _NS_PER_S) for offset in plan.workload.offsets_s()]
+    intended_ns = None  # of a churn: each when it is sent
+    if plan.workload.scenario != "churn":
+        intended_ns = [result.began_ns + round(offset * _NS_PER_S) for offset in plan.workload.offsets_s()]
     rows = verify.job_rows(producer, workers, intended_ns=intended_ns)
     counts = verify.count(rows, workers, timeout=result.timeout)
     numbers = result.measured | _rates(plan, rows) | counts | statistics.cell_latencies(rows)
     if plan.workload.scenario == "steady":
         numbers |= statistics.cell_load(rows)
+    if plan.workload.scenario == "churn":
+        numbers["slowest_tenth"] = statistics.slowest_tenth(rows)
     known = {name: value for name, value in numbers.items() if value == value}
     return _verdict(plan, result, counts, _behind(known)) | known, rows
 
@@ -75,7 +79,7 @@ def _rates(plan: Plan, rows: pd.DataFrame) -> dict[str, float]:
     if submitted["accepted_ns"].notna().any():
         rates["enqueue_s"] = (int(submitted["accepted_ns"].max()) - first) / _NS_PER_S
     if finished := int(submitted["finished_ns"].count()):
-        start = first if plan.workload.scenario == "burst" else int(submitted["intended_ns"].min())
+        start = first if plan.workload.scenario in ("burst", "churn") else int(submitted["intended_ns"].min())
         rates["measured_s"] = (int(submitted["finished_ns"].max()) - start) / _NS_PER_S
         rates["jobs_per_s"] = finished / rates["measured_s"]
     return rates

@@ -1,4 +1,4 @@
-"""The starting gate: every worker process waits in its first job until all are there, or 5 s.
+"""The starting gate: every worker process waits in its first job until all are there, or 5 s and more.
 
 So the difference between the start-up of processes is not measured. A process announces itself by a
 file; the harness counts the same files to know that the pool is ready.
@@ -11,8 +11,15 @@ import time
 from pathlib import Path
 
 PATIENCE_S = 5.0
+_START_S = 0.5
+"""For each process beyond the machine's cores: they start one after the other."""
 _POLL_S = 0.002
 _OPEN = "open"
+
+
+def queueing_s(processes: int) -> float:
+    """How much longer so many processes may take to start than as many as there are cores."""
+    return _START_S * max(0, processes - (os.cpu_count() or 1))
 
 
 class Gate:
@@ -32,7 +39,7 @@ class Gate:
     def pass_through(self) -> None:
         """Announce this process and wait. Who loses patience opens the gate for all."""
         (self._directory / str(os.getpid())).touch()
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S + queueing_s(self._processes)
         while not self.is_open():
             if time.monotonic() > deadline:
                 (self._directory / _OPEN).touch()

@@ -20,7 +20,11 @@ from adapters.base import AdapterError, expected_result
 from adapters.registry import load
 from scenarios import ledger, records
 from scenarios.contender import Pool, running_pool
+from scenarios.costs import Costs
+from scenarios.depth import at_risk, fill
+from scenarios.disturbances import disturbed
 from scenarios.drain import Drain
+from scenarios.gate import queueing_s
 from scenarios.layout import Layout
 from scenarios.ledger import Moment
 from scenarios.limits import Overdue, alarm, limit
@@ -66,9 +70,11 @@ class Harness:
         with self._provisioned():
             with limit("reading the settings back", ANSWER_S):
                 settings = dict(self._adapter.effective_settings())
-            result = self._backlog() if self._workload.scenario == "backlog" else self._awaited()
+            with disturbed(self._workload.disturbance, self._cell.urls):
+                result = self._backlog() if self._workload.scenario == "backlog" else self._awaited()
             with limit("reading results back", ANSWER_S):
-                result.failures += self._wrong_results(allow_missing=result.timeout)
+                killed = result.timeout or "at_risk" in result.measured
+                result.failures += self._wrong_results(allow_missing=killed)
         result.settings = settings
         if self._cell.concurrency > 1 and settings.get("concurrency", "").startswith("1 "):
             result.notes.append("each worker process runs one job at a time: it has no concurrency within")
@@ -93,17 +99,21 @@ class Harness:
 
     def _awaited(self) -> Result:
         """The pool waits for the jobs."""
-        with running_pool(self._cell, self._layout) as pool, watch_memory(pool.pid) as peak:
+        with running_pool(self._cell, self._layout) as pool, watch_memory(pool.pid) as memory:
             self._warm_up(pool)
             drain, spending = self._begin(), Spending(pool.pid, self._plan.server_pids)
-            result = Result()
+            costs, result = Costs(self._plan), Result()
             began_ns = result.began_ns = time.monotonic_ns()
             sent = send(self._adapter, self._workload, self._layout, began_ns=began_ns)
             result.timeout = not drain.wait(pool, began_ns / 1e9 + self._workload.limit_s) or sent.overdue
             result.measured = spending.so_far()
-        result.measured["peak_rss_mb"] = peak.mb
+        result.measured |= {"producer_cpu_s": sent.cpu_s} | memory.seen() | self._spent(costs)
         result.failures = sent.failures(self._workload.jobs)
         return result
+
+    def _spent(self, costs: Costs) -> dict[str, float]:
+        with limit("reading the servers' counters", ANSWER_S):
+            return costs.so_far(self._adapter.depth)
 
     def _backlog(self) -> Result:
         drain = self._begin()
@@ -113,22 +123,31 @@ class Harness:
             timeout=sent.overdue,
             failures=sent.failures(self._workload.jobs),
         )
-        if sent.answers["accepted"]:  # else no worker would ever come to the gate
+        result.measured["producer_cpu_s"] = sent.cpu_s
+        accepted = sent.answers["accepted"]
+        if accepted:  # else no worker would ever come to the gate
+            behind = fill(self._adapter, self._workload)
             self._run_backlog(drain, result)
+            if behind:
+                with limit("counting what is left", ANSWER_S):
+                    result.measured["at_risk"] = at_risk(self._adapter, self._layout, accepted + behind)
         return result
 
     def _run_backlog(self, drain: Drain, result: Result) -> None:
-        with running_pool(self._cell, self._layout) as pool, watch_memory(pool.pid) as peak:
+        costs = Costs(self._plan)
+        with running_pool(self._cell, self._layout) as pool, watch_memory(pool.pid) as memory:
             with self._ready(pool):
                 pool.wait_for(pool.gate.is_open)
             seen_ns = time.monotonic_ns()
             spending, arrived = Spending(pool.pid, self._plan.server_pids), pool.gate.arrived()
             result.timeout |= not drain.wait(pool, time.monotonic() + self._workload.deadline_s)
-            result.measured = spending.so_far()
+            result.measured |= spending.so_far()
+            if self._workload.behind:  # who is killed can settle nothing more
+                pool.kill()
         opened_ns = records.gate_opened_ns(self._layout.ledger) or seen_ns
         result.began_ns = opened_ns
         result.measured["startup_s"] = (opened_ns - pool.started_ns) / 1e9
-        result.measured["peak_rss_mb"] = peak.mb
+        result.measured |= memory.seen() | self._spent(costs)
         if arrived < self._cell.processes:
             few = f"only {arrived} of {self._cell.processes} worker processes had a job when the gate opened"
             result.notes.append(few)
@@ -159,14 +178,15 @@ class Harness:
 
     @contextmanager
     def _ready(self, pool: Pool) -> Iterator[None]:
+        ready_s = READY_S + queueing_s(self._cell.processes)
         try:
-            with alarm(READY_S):
+            with alarm(ready_s):
                 yield
         except Overdue:
             arrived, processes = pool.gate.arrived(), self._cell.processes
             if arrived >= processes:
-                raise Failed(f"the warm-up did not end within {READY_S:g} s") from None
-            few = f"only {arrived} of {processes} worker processes came up within {READY_S:g} s"
+                raise Failed(f"the warm-up did not end within {ready_s:g} s") from None
+            few = f"only {arrived} of {processes} worker processes came up within {ready_s:g} s"
             raise Failed(f"{few}: {last_words(self._layout.pool_log)}") from None
 
     def _wrong_results(self, *, allow_missing: bool) -> list[str]:

@@ -13,6 +13,7 @@ from signal import Signals
 
 from scenarios import ledger
 from scenarios.contender import STOP_S
+from scenarios.gate import queueing_s
 from scenarios.guard import Guard
 from scenarios.harness import ANSWER_S, READY_S, TORN_DOWN
 from scenarios.layout import Layout
@@ -38,7 +39,9 @@ class Measurement:
     def __init__(self, guard: Guard, plan: Plan) -> None:
         self._guard, self._plan = guard, plan
         self._layout = Layout(plan.cell.directory)
-        self._limit_s = 2 * plan.workload.limit_s + SPARE_S
+        deadlines = 3 if plan.workload.behind else 2
+        spare_s = SPARE_S + queueing_s(plan.cell.processes)
+        self._limit_s = deadlines * plan.workload.limit_s + spare_s
 
     def run(self, watch: Callable[[int], None]) -> Result:
         """Measure the cell; `watch` is told now and then how many jobs have finished."""

@@ -6,44 +6,40 @@ import argparse
 import os
 import random
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import NoReturn, get_args
 
 from adapters.base import Profile, Service, Tier
-from adapters.registry import REGISTRY, Unavailable, UnknownAdapter, load
-from scenarios.work import parse_work
-from scenarios.workload import WARM_UP, Scenario
-
-DEFAULT_JOBS = "100,1000,10000"
-DEFAULT_RATE, DEFAULT_SECONDS = 500.0, 10.0
-LONGEST_DEADLINE_S = 86_400.0
-LARGEST_PAYLOAD = 16 * 2**20
-"""RabbitMQ takes no larger message."""
-_LARGEST_SEED = 2**31 - 1
+from adapters.registry import REGISTRY, Unavailable, load
+from scenarios import arguments
+from scenarios.arguments import each
+from scenarios.presets import PRESETS, Preset, Setting
+from scenarios.workload import Shape
 
 
 @dataclass(frozen=True)
 class Options:
     """What a run was asked for."""
 
-    jobs: list[int]
+    scenario: str
+    """The preset's name."""
+    shape: Shape
+    settings: list[Setting]
+    """Each is measured with every contender in every block."""
+    rate: float
+    """Steady: jobs a second; else 0."""
     adapters: list[str]
     named: bool
     """Whether the contenders were named one by one: then one that is unavailable fails the run."""
-    scenario: Scenario
-    rate: float
-    """Steady: jobs a second; else 0."""
-    workers: int
     concurrency: int
     repeats: int
     tier: Tier
     profile: Profile
     work: str
-    payload: int
     deadline: float
     seed: int
     out: Path
@@ -55,29 +51,29 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
 
 
-def parse(arguments: Sequence[str] | None = None) -> Options:
+def parse(command: Sequence[str] | None = None) -> Options:
     """Read the command line. Exits with status 2 and one line where it cannot be meant."""
     parser = _parser()
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(command)
     if given.list:
         print(*describe_adapters(), sep="\n")
         parser.exit()
-    jobs, rate = _load(parser, given)
+    preset = PRESETS[given.scenario]
+    _refuse(parser, given, preset)
     return Options(
-        jobs=jobs,
-        rate=rate,
+        scenario=given.scenario,
+        shape=preset.shape,
+        settings=_settings(given, preset),
+        rate=given.rate or preset.rate,
         adapters=given.adapters or list(REGISTRY),
         named=given.adapters is not None,
-        scenario=given.scenario,
-        workers=given.workers,
         concurrency=given.concurrency,
         repeats=given.repeats,
         tier=given.tier,
         profile=given.profile,
         work=given.work,
-        payload=given.payload,
-        deadline=given.deadline,
-        seed=random.SystemRandom().randrange(_LARGEST_SEED) if given.seed is None else given.seed,
+        deadline=given.deadline or preset.deadline_s,
+        seed=random.SystemRandom().randrange(arguments.LARGEST_SEED) if given.seed is None else given.seed,
         out=_writable(parser, given.out or _default_out(given.scenario)),
         urls={
             Service.POSTGRES: given.postgres_url,
@@ -87,16 +83,26 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
 
 
-def _load(parser: _Parser, given: argparse.Namespace) -> tuple[list[int], float]:
-    """How many jobs, and how many of them a second."""
-    if given.scenario != "steady":
-        if given.rate or given.seconds:
-            parser.error("--rate and --for are for --scenario steady")
-        return given.jobs or _each_count(DEFAULT_JOBS), 0.0
-    if given.jobs:
-        parser.error("--jobs: in --scenario steady --rate and --for say how many")
-    rate, seconds = given.rate or DEFAULT_RATE, given.seconds or DEFAULT_SECONDS
-    return [max(2, round(rate * seconds))], rate
+def _refuse(parser: _Parser, given: argparse.Namespace, preset: Preset) -> None:
+    """What does not go together."""
+    if preset.shape == "steady":
+        if given.jobs:
+            parser.error(f"--jobs: in --scenario {given.scenario} --rate and --for say how many")
+    elif given.rate or given.seconds:
+        parser.error("--rate and --for are for --scenario steady and idle")
+    if given.behind and preset.shape != "backlog":
+        parser.error("--behind: only where a backlog is filled first can jobs lie behind the measured ones")
+
+
+def _settings(given: argparse.Namespace, preset: Preset) -> list[Setting]:
+    """The preset's, with what the command line gives in their place; all combinations."""
+    jobs = given.jobs or preset.jobs
+    if preset.shape == "steady":
+        jobs = (max(2, round((given.rate or preset.rate) * (given.seconds or preset.seconds))),)
+    workers = given.workers or preset.workers or (os.cpu_count() or 1,)
+    batch, payload = given.batch or preset.batch, given.payload or preset.payload
+    behind, disturb = given.behind or preset.behind, given.disturb or preset.disturb
+    return [Setting(*values) for values in product(jobs, workers, batch, payload, behind, disturb)]
 
 
 def describe_adapters() -> list[str]:
@@ -117,89 +123,61 @@ def _parser() -> _Parser:
     parser = _Parser(
         prog="python -m scenarios.run",
         description="Compare the contenders on real servers.",
+        epilog="Scenarios:\n" + "\n".join(f"  {name:<15} {preset.about}" for name, preset in PRESETS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--jobs", type=_each_count, metavar="N[,N…]", help=f"default {DEFAULT_JOBS}; not in steady")
-    add("--adapters", type=_adapters, default="all", metavar="A[,A…]", help="all, or names from --list")
-    add("--scenario", choices=get_args(Scenario), default="burst", help="burst: the pool waits for the jobs")
-    add("--rate", type=_rate, metavar="R", help=f"steady: jobs a second, default {DEFAULT_RATE:g}")
-    add("--for", type=_seconds, dest="seconds", metavar="S", help=f"steady: default {DEFAULT_SECONDS:g}s")
-    add("--workers", type=_positive, default=os.cpu_count() or 1, metavar="P", help="worker processes")
-    add("--concurrency", type=_positive, default=1, metavar="C", help="jobs at once in a worker process")
-    add("--repeats", type=_positive, default=3, metavar="R", help="blocks; each runs every contender once")
+    add(
+        "--scenario", choices=PRESETS, default="burst", help="see below; it sets the defaults of the next six"
+    )
+    add("--jobs", type=each(arguments.jobs), metavar="N[,N…]", help="how many")
+    add(
+        "--workers", type=each(arguments.positive), metavar="P[,P…]", help="worker processes; else one a core"
+    )
+    add("--batch", type=each(arguments.positive), metavar="N[,N…]", help="jobs that a worker takes at once")
+    add("--payload", type=each(arguments.payload), metavar="BYTES[,…]", help="in each job")
+    add("--behind", type=each(arguments.behind), metavar="N[,N…]", help="jobs behind those of a backlog")
+    add("--disturb", type=each(arguments.disturbance), metavar="D[,D…]", help="none, snapshot")
+    add("--rate", type=arguments.rate, metavar="R", help="steady: jobs a second")
+    add("--for", type=arguments.seconds, dest="seconds", metavar="S", help="steady: how long")
+    add(
+        "--adapters",
+        type=arguments.adapters,
+        default="all",
+        metavar="A[,A…]",
+        help="all, or names from --list",
+    )
+    add(
+        "--concurrency",
+        type=arguments.positive,
+        default=1,
+        metavar="C",
+        help="jobs at once in a worker process",
+    )
+    add(
+        "--repeats",
+        type=arguments.positive,
+        default=3,
+        metavar="R",
+        help="blocks; each runs every contender once",
+    )
     add("--tier", choices=get_args(Tier), default="production", help="how durable the servers are")
     add("--profile", choices=get_args(Profile), default="matched", help="how the contenders are set")
-    add("--work", type=_work, default="noop", metavar="W", help="noop, sleep:MS or cpu:MS in each job")
-    add("--payload", type=_size, default=100, metavar="BYTES", help="in each job")
-    add("--deadline", type=_seconds, default=60.0, metavar="S", help="seconds until a cell is given up")
-    add("--seed", type=_seed, metavar="S", help="of the order of contenders and of the payloads")
+    add(
+        "--work",
+        type=arguments.work,
+        default="noop",
+        metavar="W",
+        help="noop, sleep:MS or cpu:MS in each job",
+    )
+    add("--deadline", type=arguments.seconds, metavar="S", help="seconds until a cell is given up")
+    add("--seed", type=arguments.seed, metavar="S", help="of the order of contenders and of the payloads")
     add("--out", type=Path, metavar="DIR", help="results/<UTC>-<scenario> unless given")
-    add("--postgres-url", metavar="URL", help="use this server instead of a private one")
-    add("--redis-url", metavar="URL", help="use this server instead of a private one")
-    add("--amqp-url", metavar="URL", help="use this server instead of a private one")
+    for option in ("--postgres-url", "--redis-url", "--amqp-url"):
+        add(option, metavar="URL", help="use this server instead of a private one")
     add("--list", action="store_true", help="print the contenders and what they need, and exit")
     return parser
-
-
-def _number(least: int, most: int) -> Callable[[str], int]:
-    def parse_number(text: str) -> int:
-        if not (text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
-        return int(text)
-
-    return parse_number
-
-
-_seed = _number(0, _LARGEST_SEED)
-_size = _number(0, LARGEST_PAYLOAD)
-_positive = _number(1, 10_000)
-_count = _number(1, WARM_UP - 1)
-
-
-def _each_count(text: str) -> list[int]:
-    return list(dict.fromkeys(_count(part.strip()) for part in text.split(",")))
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text.removesuffix("s"))
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= LONGEST_DEADLINE_S:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0, of a day at most")
-    return seconds
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0.1 <= rate <= 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of jobs a second from 0.1 to 1,000,000")
-    return rate
-
-
-def _work(text: str) -> str:
-    try:
-        parse_work(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of noop, sleep:MS and cpu:MS") from None
-    return text
-
-
-def _adapters(text: str) -> list[str] | None:
-    """The contenders that are named; None for all."""
-    if text == "all":
-        return None
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise argparse.ArgumentTypeError("no contender is named; --list prints them")
-    for name in names:
-        if name not in REGISTRY:
-            raise argparse.ArgumentTypeError(str(UnknownAdapter(name)))
-    return list(dict.fromkeys(names))
 
 
 def _default_out(scenario: str) -> Path:

@@ -28,11 +28,13 @@ SUMMARY = (
         "workers",
         "concurrency",
     ),
-    *("payload_bytes", "work", "status", "reason", "enqueue_s", "startup_s", "measured_s", "jobs_per_s"),
+    *("batch", "payload_bytes", "behind", "disturbance", "work"),
+    *("status", "reason", "enqueue_s", "startup_s", "measured_s", "jobs_per_s", "slowest_tenth"),
     *("sent_per_s", "sent_share", "sent_lag_s", "send_p50_ms", "send_p95_ms", "send_p99_ms"),
     *("start_p50_ms", "start_p95_ms", "start_p99_ms", "finish_p50_ms", "finish_p95_ms", "finish_p99_ms"),
-    *("lost", "duplicated", "unexpected", "censored", "negative_latencies"),
-    *("worker_cpu_s", "broker_cpu_s", "peak_rss_mb", "seed"),
+    *("lost", "duplicated", "unexpected", "censored", "negative_latencies", "at_risk"),
+    *("watched_s", "producer_cpu_s", "worker_cpu_s", "broker_cpu_s", "log_mb", "commits", "transactions"),
+    *("round_trips", "dead_tuples", "stored_mb", "peak_rss_mb", "grown_mb", "seed"),
 )
 """The columns of summary.csv; results/README.md says what they hold."""
 

@@ -13,6 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from scenarios.derived import COSTS
 from scenarios.statistics import BASELINE, PERCENTILES
 from scenarios.tables import COUNTS, describe, groups
 
@@ -23,6 +24,7 @@ _LEGEND = (
     f"Medians over blocks, (smallest{TO}largest). Send, start and finish in ms from the intended moment; "
     "∞: that share never got there. CPU-s per 1,000 finished jobs."
 )
+_COSTS_LEGEND = "Per million finished jobs, medians over blocks; -- where nobody shows it."
 _COUNT_HEADS = {"duplicated": "dup", "unexpected": "unexp", "censored": "cens", "negative_latencies": "neg"}
 
 Row = dict[Any, Any]
@@ -79,7 +81,22 @@ def _width(grids: list[Table], console: Console) -> int:
 
 def markdown_table(table: pd.DataFrame) -> str:
     """The rows of `tables.contenders` as Markdown, one table a setting under a bold line."""
-    columns = _columns(table, narrow=False)
+    return _markdown(table, _columns(table, narrow=False), _LEGEND)
+
+
+def costs_table(table: pd.DataFrame) -> str:
+    """The costs in the rows of `tables.contenders` as Markdown, by a million finished jobs."""
+    heads = {f"{who}_cpu_s": f"{who} CPU-s" for who in ("producer", "worker", "broker")}
+    heads |= {"log_mb": "WAL or AOF MB", "stored_mb": "stored MB"}
+    columns = [_Column("contender", lambda row: row["contender"], "left")]
+    for cost in COSTS:
+        key = f"{cost}_per_1000"
+        head = heads.get(cost, cost.replace("_", " "))
+        columns.append(_Column(head, lambda row, key=key: number(1000 * row[key])))
+    return _markdown(table, columns, _COSTS_LEGEND)
+
+
+def _markdown(table: pd.DataFrame, columns: list[_Column], legend: str) -> str:
     parts: list[str] = []
     for settings, rows in groups(table):
         heads = [column.head.replace("\n", " ") for column in columns]
@@ -89,7 +106,7 @@ def markdown_table(table: pd.DataFrame) -> str:
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in (heads, rules, *cells)))
         if reasons := _reasons(rows):
             parts.append("\n".join(f"- {reason}" for reason in reasons))
-    return "\n\n".join([*parts, _LEGEND]) + "\n"
+    return "\n\n".join([*parts, legend]) + "\n"
 
 
 @dataclass(frozen=True)
@@ -109,12 +126,35 @@ def _columns(table: pd.DataFrame, *, narrow: bool) -> list[_Column]:
         _ranged("jobs/s", "jobs_per_s", narrow),
         _ranged(f"{TIMES} {BASELINE}", "ratio", narrow),
         *(_load_columns() if table.loc[:, "sent_per_s"].notna().any() else ()),
+        *_special_columns(table),
         *_paired([f"p{p}" for p in PERCENTILES], ("start", "finish"), "{name}_{head}_ms", narrow),
         *(_Column(_COUNT_HEADS.get(name, name), lambda row, name=name: _count(row[name])) for name in counts),
         *_paired(["CPU-s"], ("worker", "broker"), "{name}_cpu_s_per_1000", narrow),
         _Column("peak\nMB", lambda row: number(row["peak_rss_mb"])),
         _Column("status", lambda row: row["status"], "left"),
     ]
+
+
+def _special_columns(table: pd.DataFrame) -> Iterable[_Column]:
+    """What the scenario is about."""
+
+    def shown(name: str, head: str, show: Callable[[float], str]) -> list[_Column]:
+        known = table.loc[:, name].notna().any()
+        return [_Column(head, lambda row: show(row[name]))] if known else []
+
+    yield from shown("of_ideal", "of ideal", _percent)
+    yield from shown("overhead_us", "overhead\n\N{MICRO SIGN}s/job", number)
+    yield from shown("slowest_tenth", "slowest\ntenth", _percent)
+    yield from shown("at_risk", "at risk", _count)
+    if table.loc[:, "payload_bytes"].nunique() > 1:
+        yield from shown("mb_per_s", "MB/s", number)
+    if table.loc[:, "rate"].any():
+        yield from shown("core_share", "core a\nworker", _percent)
+        yield from shown("asked_per_s", "asks/s\na worker", number)
+
+
+def _percent(share: float) -> str:
+    return "--" if pd.isna(share) else f"{100 * share:.{0 if share > 0.1 else 1}f} %"
 
 
 def _load_columns() -> list[_Column]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,11 +23,13 @@ class Spending:
 
     def __init__(self, pool: int, servers: list[int]) -> None:
         self._pool, self._servers = [pool], servers
+        self._began = time.monotonic()
         self._worker, self._broker = cpu_seconds(self._pool), cpu_seconds(self._servers)
 
     def so_far(self) -> dict[str, float]:
-        """`worker_cpu_s`, and `broker_cpu_s` where the servers can be seen."""
-        spent = {"worker_cpu_s": cpu_seconds(self._pool) - self._worker}
+        """`worker_cpu_s`, and `broker_cpu_s` where the servers can be seen; over how long, `watched_s`."""
+        watched_s = time.monotonic() - self._began
+        spent = {"watched_s": watched_s, "worker_cpu_s": cpu_seconds(self._pool) - self._worker}
         if self._servers:
             spent["broker_cpu_s"] = cpu_seconds(self._servers) - self._broker
         return spent
@@ -50,29 +53,44 @@ def memory_mb(roots: Iterable[int]) -> float:
     return total / 2**20
 
 
-class Peak:
-    """The highest memory seen so far, in MiB."""
+class Memory:
+    """What a process tree had whenever it was looked at, in MiB."""
 
-    mb = 0.0
+    def __init__(self) -> None:
+        self._seen: list[float] = []
+
+    def look(self, root: int) -> None:
+        """Look once more."""
+        self._seen.append(memory_mb([root]))
+
+    def seen(self) -> dict[str, float]:
+        """`peak_rss_mb`; and `grown_mb`, what the second half added: once all is warm nothing should."""
+        if not self._seen:
+            return {}
+        middle = len(self._seen) // 2
+        return {
+            "peak_rss_mb": max(self._seen),
+            "grown_mb": max(self._seen[middle:]) - max(self._seen[: middle + 1]),
+        }
 
 
 @contextmanager
-def watch_memory(root: int) -> Iterator[Peak]:
+def watch_memory(root: int) -> Iterator[Memory]:
     """Look at the memory of a process tree now and then, and once at the end."""
-    peak, over = Peak(), threading.Event()
+    memory, over = Memory(), threading.Event()
 
     def watch() -> None:
         while not over.wait(_INTERVAL_S):
-            peak.mb = max(peak.mb, memory_mb([root]))
+            memory.look(root)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
-        yield peak
+        yield memory
     finally:
         over.set()
         thread.join()
-        peak.mb = max(peak.mb, memory_mb([root]))
+        memory.look(root)
 
 
 def kill_contender(cell: Path) -> None:

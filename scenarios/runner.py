@@ -15,6 +15,7 @@ import pandas as pd
 from adapters.base import Adapter, Cell, Service
 from adapters.registry import Unavailable, load
 from scenarios import accounts, environment, logs
+from scenarios.disturbances import concerns
 from scenarios.interrupts import Interrupts
 from scenarios.layout import Layout
 from scenarios.masking import masked
@@ -22,6 +23,7 @@ from scenarios.measurement import Measurement
 from scenarios.options import Options
 from scenarios.output import Output
 from scenarios.plan import Plan
+from scenarios.presets import Setting, describe, varied
 from scenarios.progress import Progress
 from scenarios.servers import Servers
 from scenarios.workload import Workload
@@ -32,11 +34,9 @@ class Task(NamedTuple):
 
     block: int
     adapter: str
-    jobs: int
-
-    @property
-    def key(self) -> str:
-        return f"b{self.block}-{self.adapter}-{self.jobs}"
+    setting: Setting
+    key: str
+    """Unique in the run."""
 
 
 class Runner:
@@ -57,7 +57,7 @@ class Runner:
             self._output.create()
             self._output.write_manifest(manifest)
         for task in tasks(self._options):
-            progress.begin(task.key, task.jobs)
+            progress.begin(task.key, task.setting.jobs)
             row, jobs = self._cell(task, progress)
             with self._interrupts.shielded():
                 self._output.add(row, jobs)
@@ -102,17 +102,15 @@ class Runner:
             "run_id": self._id,
             "cell": task.key,
             "block": task.block,
-            "scenario": given.scenario,
+            "scenario": given.shape,
             "adapter": task.adapter,
             "profile": given.profile,
             "tier": given.tier,
-            "jobs": task.jobs,
             "rate": given.rate,
-            "workers": given.workers,
             "concurrency": given.concurrency,
-            "payload_bytes": given.payload,
             "work": given.work,
             "seed": given.seed,
+            **task.setting._asdict(),
         }
 
     def _available(self, name: str) -> tuple[type[Adapter] | None, str]:
@@ -131,18 +129,21 @@ class Runner:
             adapter=task.adapter,
             profile=given.profile,
             tier=given.tier,
-            processes=given.workers,
+            processes=task.setting.workers,
             concurrency=given.concurrency,
+            batch=task.setting.batch,
             work=given.work,
             namespace=f"distq_bench_{random.SystemRandom().randrange(16**8):08x}",
             urls={service: servers.urls[service] for service in adapter.needs},
             directory=servers.guard.directory / task.key,
         )
         workload = Workload(
-            scenario=given.scenario,
-            jobs=task.jobs,
+            scenario=given.shape,
+            jobs=task.setting.jobs,
             rate=given.rate,
-            payload_bytes=given.payload,
+            payload_bytes=task.setting.payload_bytes,
+            behind=task.setting.behind,
+            disturbance=task.setting.disturbance,
             deadline_s=given.deadline,
             seed=given.seed,
         )
@@ -153,12 +154,22 @@ class Runner:
 
 def tasks(options: Options) -> Iterator[Task]:
     """All cells in the order in which they run: the same seed, the same order."""
-    order = random.Random(options.seed)
+    order, told = random.Random(options.seed), varied(options.settings)
     for block in range(1, options.repeats + 1):
-        for jobs in options.jobs:
-            names = list(options.adapters)
+        for setting in options.settings:
+            names = [name for name in options.adapters if _concerned(name, setting)]
             order.shuffle(names)
-            yield from (Task(block, name, jobs) for name in names)
+            ending = "".join(f"-{describe(field, getattr(setting, field))}" for field in told)
+            for name in names:
+                yield Task(block, name, setting, f"b{block}-{name}-{setting.jobs}{ending}")
+
+
+def _concerned(name: str, setting: Setting) -> bool:
+    """Whether the setting means anything to a contender; one that is unavailable is to be told of."""
+    try:
+        return concerns(setting.disturbance, load(name).needs)
+    except Unavailable:
+        return True
 
 
 def is_failure(row: Mapping[str, Any], *, named: bool) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from adapters.base import Adapter, JobSpec
+from scenarios import ledger
 from scenarios.layout import Layout
 from scenarios.ledger import Moment, Writer
 from scenarios.limits import Overdue, alarm
@@ -15,6 +16,11 @@ from scenarios.workload import Workload
 
 PATIENCE_S = 2.0
 """What a contender may take after the deadline to answer for the jobs that it took before."""
+
+IN_FLIGHT = 10_000
+"""Jobs of a churn that are sent and not finished, at most; more come when there are half as many."""
+
+_POLL_S = 0.005
 
 
 class Sent(NamedTuple):
@@ -24,6 +30,8 @@ class Sent(NamedTuple):
     """How many jobs were accepted, rejected, unknown."""
     overdue: bool
     """The deadline came before every job was sent and answered."""
+    cpu_s: float
+    """What this process spent on it, the harness's own part with it."""
 
     def failures(self, jobs: int) -> list[str]:
         """What the contender did wrong: being slow is not among it."""
@@ -35,40 +43,78 @@ class Sent(NamedTuple):
         return [f"{count} of {jobs} jobs {what}" for what, count in counts.items() if count]
 
 
+class Window:
+    """How many more jobs may be on their way, by what the workers' ledgers tell."""
+
+    def __init__(self, workload: Workload, layout: Layout) -> None:
+        self._layout, self._before = layout, ledger.at_most_finished(layout.ledger)
+        self._closed, self._sent, self._room = workload.scenario == "churn", 0, 0
+
+    def take(self) -> bool:
+        """Count one more as sent, if there is room for it."""
+        if not self._closed:
+            return True
+        if not self._room:
+            under_way = self._sent - (ledger.at_most_finished(self._layout.ledger) - self._before)
+            self._room = IN_FLIGHT - under_way if under_way <= IN_FLIGHT // 2 else 0
+        if not self._room:
+            return False
+        self._room, self._sent = self._room - 1, self._sent + 1
+        return True
+
+
+class _Schedule:
+    """The jobs of a workload, each from when it is due."""
+
+    def __init__(self, workload: Workload, layout: Layout, began: float) -> None:
+        self._coming = zip(workload.offsets_s(), workload.specs(), strict=True)
+        self._following = next(self._coming, None)
+        self._window, self._writer = Window(workload, layout), Writer(layout.producer)
+        self._began, self.deadline = began, began + workload.limit_s
+        self.overdue = False
+
+    def wait(self) -> bool:
+        """Wait until the next job may be due. Returns whether there is one."""
+        if self._following:
+            time.sleep(max(self._began + self._following[0] - time.monotonic(), 0.0))
+        return self._following is not None
+
+    def due(self) -> Iterator[JobSpec]:
+        """The jobs that are due now; each is recorded as sent when it is taken."""
+        while self._following:
+            offset, job = self._following
+            now = time.monotonic()
+            if now > self.deadline:
+                self._following, self.overdue = None, True
+            elif self._began + offset > now:
+                return
+            elif not self._window.take():
+                time.sleep(_POLL_S)
+                return
+            else:
+                self._following = next(self._coming, None)
+                self._writer.add(Moment.SENT, job.id)
+                yield job
+
+    def accepted(self, job: int) -> None:
+        """Record that the contender has a job."""
+        self._writer.add(Moment.ACCEPTED, job)
+
+
 def send(adapter: Adapter, workload: Workload, layout: Layout, *, began_ns: int) -> Sent:
     """Submit every job when it is intended, or as soon after as the contender takes it.
 
     After the deadline it is given no more.
     """
-    writer, began = Writer(layout.producer), began_ns / 1e9
-    deadline = began + workload.limit_s
+    schedule, began_cpu = _Schedule(workload, layout, began_ns / 1e9), time.process_time()
     answers: Counter[str] = Counter()
-    coming = zip(workload.offsets_s(), workload.specs(), strict=True)
-    following = next(coming, None)
-    overdue = False
-
-    def due() -> Iterator[JobSpec]:
-        nonlocal following, overdue
-        while following:
-            offset, job = following
-            now = time.monotonic()
-            if now > deadline:
-                following, overdue = None, True
-            elif began + offset > now:
-                return
-            else:
-                following = next(coming, None)
-                writer.add(Moment.SENT, job.id)
-                yield job
-
     try:
-        with alarm(deadline - time.monotonic() + PATIENCE_S):
-            while following:
-                time.sleep(max(began + following[0] - time.monotonic(), 0.0))
-                for submission in adapter.submit(due()):
+        with alarm(schedule.deadline - time.monotonic() + PATIENCE_S):
+            while schedule.wait():
+                for submission in adapter.submit(schedule.due()):
                     answers[submission.status] += 1
                     if submission.status == "accepted":
-                        writer.add(Moment.ACCEPTED, submission.id)
+                        schedule.accepted(submission.id)
     except Overdue:
-        overdue = True
-    return Sent(answers, overdue)
+        schedule.overdue = True
+    return Sent(answers, schedule.overdue, time.process_time() - began_cpu)

@@ -21,7 +21,10 @@ MEASURED = ("ok", "timeout")
 """Statuses of cells whose rates and latencies count."""
 PERCENTILES = (50, 95, 99)
 PARTS = ("unsent", "sending", "queued", "running")
-SETTINGS = ("scenario", "jobs", "rate", "profile", "tier", "workers", "concurrency", "payload_bytes", "work")
+SETTINGS = (
+    *("scenario", "jobs", "rate", "profile", "tier", "workers", "concurrency", "batch", "payload_bytes"),
+    *("behind", "disturbance", "work"),
+)
 """Columns that two cells must share to be compared."""
 
 _NS_PER_MS = 1e6
@@ -155,6 +158,26 @@ def finish_curve(jobs: pd.DataFrame, *, points: int = 250) -> tuple[Floats, Floa
     done = np.unique(np.linspace(1, finished.size, points).round().astype(np.int64))
     since = int(submitted.loc[:, "intended_ns"].min())
     return (finished[done - 1] - since) / _NS_PER_MS, done / len(submitted)
+
+
+def rate_curve(jobs: pd.DataFrame, *, parts: int = 60) -> tuple[Floats, Floats]:
+    """Jobs/s over a cell's time, in equal parts of it: their middles, s from the first finish, and the rates.
+
+    Args:
+        jobs: the cell's rows of jobs.csv.gz.
+        parts: length of both arrays; empty where fewer jobs than parts finished.
+    """
+    finished = jobs.loc[:, "finished_ns"].dropna().to_numpy(dtype=np.int64)
+    if finished.size < parts or np.ptp(finished) == 0:
+        return np.empty(0), np.empty(0)
+    counts, edges = np.histogram((finished - finished.min()) / 1e9, bins=parts)
+    return (edges[:-1] + edges[1:]) / 2, counts / np.diff(edges)
+
+
+def slowest_tenth(jobs: pd.DataFrame) -> float:
+    """The rate in the slowest of ten equal parts of a cell's time, over their median; NaN for few jobs."""
+    _, rates = rate_curve(jobs, parts=10)
+    return float(rates.min() / np.median(rates)) if rates.size else np.nan
 
 
 def spread(values: Iterable[Any]) -> Spread:

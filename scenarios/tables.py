@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scenarios.derived import COSTS, with_derived
 from scenarios.statistics import (
     BASELINE,
     MEASURED,
@@ -19,12 +20,17 @@ from scenarios.statistics import (
     mean_parts,
     spread,
 )
+from scenarios.workload import UNDISTURBED
 
 LATENCIES = tuple(f"{to}_p{percentile}_ms" for to in ("start", "finish") for percentile in (50, 95, 99))
 LOAD = ("sent_per_s", "send_p50_ms", "send_p95_ms", "send_p99_ms")
 COUNTS = ("lost", "duplicated", "unexpected", "censored", "negative_latencies")
+_DERIVED = (
+    *(f"{cost}_per_1000" for cost in COSTS),
+    *("mb_per_s", "of_ideal", "overhead_us", "core_share", "asked_per_s"),
+)
 _CEILINGS = ("null", "raw")
-_COSTS = ("worker_cpu_s", "broker_cpu_s")
+_UNTOLD: dict[str, Any] = {"rate": 0.0, "batch": 0, "behind": 0, "disturbance": UNDISTURBED}
 _SETTING_WORDS = {
     "scenario": "{}",
     "jobs": "{:,} jobs",
@@ -33,7 +39,10 @@ _SETTING_WORDS = {
     "tier": "{} tier",
     "workers": "workers {}",
     "concurrency": "concurrency {}",
-    "payload_bytes": "payload {} B",
+    "batch": "batch {}",
+    "payload_bytes": "payload {:,} B",
+    "behind": "{:,} behind",
+    "disturbance": "an old {} held",
     "work": "work {}",
 }
 
@@ -48,14 +57,11 @@ def contenders(summary: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
     Returns:
         The columns of `SETTINGS`, then `contender`, `blocks`; `jobs_per_s` and `ratio` (to the baseline,
         by block), each the median over blocks, with `_min` and `_max`; the columns of summary.csv of the
-        latencies and of the load, medians; `lost` … `negative_latencies`, sums; `worker_cpu_s_per_1000` and
-        `broker_cpu_s_per_1000` finished jobs, medians; `peak_rss_mb`, the largest; `status` such as "ok" or
-        "timeout (2/3)", and `reason`, empty where the cells gave none. NaN where there is no number.
+        latencies and of the load, and those of `derived.py`, medians; `lost` … `negative_latencies`, sums;
+        `peak_rss_mb`, `grown_mb` and `at_risk`, the largest; `slowest_tenth`, the least; `status` such as
+        "ok" or "timeout (2/3)", and `reason`, empty where the cells gave none. NaN where there is no number.
     """
-    finished = summary.loc[:, "jobs"] - summary.loc[:, "censored"] - summary.loc[:, "lost"]
-    thousands = finished.where(finished > 0) / 1000
-    per_thousand = {f"{cost}_per_1000": summary.loc[:, cost] / thousands for cost in _COSTS}
-    cells = summary.assign(ratio=block_ratios(summary, baseline), **per_thousand)
+    cells = with_derived(summary.assign(ratio=block_ratios(summary, baseline)))
     rows = []
     for adapter, of_adapter in cells.groupby("adapter"):
         rows += [s | {"contender": adapter} | _summarised(group) for s, group in groups(of_adapter)]
@@ -72,11 +78,13 @@ def _summarised(cells: pd.DataFrame) -> dict[str, Any]:
     for column in ("jobs_per_s", "ratio"):
         median, low, high = spread(measured.loc[:, column])
         row |= {column: median, f"{column}_min": low, f"{column}_max": high}
-    for column in (*LATENCIES, *LOAD, *(f"{cost}_per_1000" for cost in _COSTS)):
+    for column in (*LATENCIES, *LOAD, *_DERIVED):
         row[column] = spread(measured.loc[:, column]).median
     for column in COUNTS:
         row[column] = cells.loc[:, column].sum(min_count=1)
-    return row | {"peak_rss_mb": spread(measured.loc[:, "peak_rss_mb"]).high} | _outcome(cells)
+    for column in ("peak_rss_mb", "grown_mb", "at_risk"):
+        row[column] = spread(measured.loc[:, column]).high
+    return row | {"slowest_tenth": spread(measured.loc[:, "slowest_tenth"]).low} | _outcome(cells)
 
 
 def _outcome(cells: pd.DataFrame) -> dict[str, str]:
@@ -105,7 +113,7 @@ def groups(frame: pd.DataFrame) -> Iterator[tuple[dict[Any, Any], pd.DataFrame]]
 
 def describe(settings: Mapping[Any, Any]) -> str:
     """`{"jobs": 1000, "tier": "strict"}` as "1,000 jobs · strict tier"."""
-    told = ((name, value) for name, value in settings.items() if name != "rate" or value)
+    told = ((name, value) for name, value in settings.items() if value != _UNTOLD.get(name))
     return " · ".join(_SETTING_WORDS[name].format(value) for name, value in told)
 
 

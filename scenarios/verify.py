@@ -14,7 +14,7 @@ from scenarios.workload import WARM_UP
 COLUMNS = ["job", "intended_ns", "sent_ns", "accepted_ns", "started_ns", "finished_ns", "settled_ns"]
 
 
-def job_rows(producer: Records, workers: Records, *, intended_ns: Sequence[int]) -> pd.DataFrame:
+def job_rows(producer: Records, workers: Records, *, intended_ns: Sequence[int] | None) -> pd.DataFrame:
     """One row a job: its moments (first start, first finish), who finished it, and how often it started.
 
     Every job of the workload has a row, also one that was never sent; so has a job that nobody submitted,
@@ -23,12 +23,13 @@ def job_rows(producer: Records, workers: Records, *, intended_ns: Sequence[int])
     Args:
         producer: records of the process that sent the jobs.
         workers: records of the worker processes; those of warm-up jobs are left out.
-        intended_ns: when each was to be sent; they are numbered from 0.
+        intended_ns: when each was to be sent; they are numbered from 0. None: when it was sent.
     """
     starts, finishes = _of(workers, Moment.STARTED), _of(workers, Moment.FINISHED)
+    sent = _of(producer, Moment.SENT)["time_ns"].first()
     columns: dict[str, Any] = {
-        "intended_ns": pd.Series(intended_ns, dtype="Int64"),
-        "sent_ns": _of(producer, Moment.SENT)["time_ns"].first(),
+        "intended_ns": sent if intended_ns is None else pd.Series(intended_ns, dtype="Int64"),
+        "sent_ns": sent,
         "accepted_ns": _of(producer, Moment.ACCEPTED)["time_ns"].first(),
         "started_ns": starts["time_ns"].first(),
         "finished_ns": finishes["time_ns"].first(),

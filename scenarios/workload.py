@@ -12,10 +12,15 @@ from pydantic import BaseModel, ConfigDict
 
 from adapters.base import JobSpec
 
-Scenario = Literal["burst", "backlog", "steady"]
+Shape = Literal["burst", "backlog", "steady", "churn"]
+"""How jobs come: all at once to a waiting pool; all before the pool; at a rate; as fast as others finish."""
+
+Disturbance = Literal["none", "snapshot"]
+"""What is done to the servers meanwhile: see disturbances.py."""
+UNDISTURBED: Disturbance = "none"
 
 WARM_UP = 1_000_000_000
-"""Jobs of this number and above warm a pool up: they do no work and are not measured."""
+"""Jobs of this number and above warm a pool up or lie behind: they do no work and are not measured."""
 
 _VARIETY = 997
 """After so many jobs the payloads repeat."""
@@ -26,14 +31,17 @@ class Workload(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    scenario: Scenario = "burst"
+    scenario: Shape = "burst"
     jobs: int = 10_000
     rate: float = 0.0
     """Steady: jobs a second, on average."""
     payload_bytes: int = 100
+    behind: int = 0
+    """Backlog: jobs that wait behind the measured ones; most of them still do when the measurement ends."""
+    disturbance: Disturbance = UNDISTURBED
     deadline_s: float = 60.0
     """Burst: for the enqueue and the drain together. Backlog: for either, since one ends before the other.
-    Steady: after the last job is intended.
+    Steady: after the last job is intended. What lies behind must be there within as long again.
     """
     seed: int = 0
 
@@ -55,6 +63,10 @@ class Workload(BaseModel):
     def limit_s(self) -> float:
         """From the start until what is not done is given up."""
         return max(self.offsets_s()) + self.deadline_s
+
+    def behind_specs(self) -> Iterator[JobSpec]:
+        """The jobs that wait behind; a backlog has no warm-up, whose numbers these are."""
+        return self._make(range(WARM_UP, WARM_UP + self.behind))
 
     def warm_up(self) -> Iterator[JobSpec]:
         """Jobs without end that only wake the pool."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scenarios.derived import COSTS
 from scenarios.statistics import cell_latencies
 
 SEED = 20250101
@@ -107,7 +108,10 @@ def _settings(scenario: str, adapter: str, count: int, block: int) -> dict[str, 
         "rate": 0.0,
         "workers": 2,
         "concurrency": 1,
+        "batch": 0,
         "payload_bytes": 64,
+        "behind": 0,
+        "disturbance": "none",
         "work": "noop",
     }
 
@@ -116,8 +120,9 @@ def _numbers(known: dict[str, Any]) -> dict[str, Any]:
     latencies = [f"{to}_p{p}_ms" for to in ("start", "finish") for p in (50, 95, 99)]
     counts = ["lost", "duplicated", "unexpected", "censored", "negative_latencies"]
     load = ["sent_per_s", "sent_share", "sent_lag_s", "send_p50_ms", "send_p95_ms", "send_p99_ms"]
-    costs = ["worker_cpu_s", "broker_cpu_s", "peak_rss_mb"]
-    columns = ["enqueue_s", "startup_s", "measured_s", "jobs_per_s", *load, *latencies, *counts, *costs]
+    costs = ["at_risk", "watched_s", *COSTS, "peak_rss_mb", "grown_mb"]
+    times = ["enqueue_s", "startup_s", "measured_s", "jobs_per_s", "slowest_tenth"]
+    columns = [*times, *load, *latencies, *counts, *costs]
     return {column: known.get(column) for column in columns} | {"seed": SEED}
 
 

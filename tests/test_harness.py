@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,6 +147,24 @@ def test_a_steady_load_is_sent_as_it_is_intended(make_plan: MakePlan) -> None:
     assert 0 < row["send_p50_ms"] <= row["send_p99_ms"] <= row["start_p99_ms"]
     latency = (jobs["started_ns"] - jobs["intended_ns"]) / 1e6
     assert row["start_p99_ms"] == pytest.approx(latency.max())
+
+
+def test_a_churn_sends_as_fast_as_others_finish(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "IN_FLIGHT", 40)
+    row, jobs, _ = measure(make_plan("null", scenario="churn", jobs=300))
+    assert (row["status"], row["reason"], counts(row)) == ("ok", "", (0, 0, 0, 0))
+    assert jobs["intended_ns"].equals(jobs["sent_ns"])
+    moments = [(at, 1) for at in jobs["sent_ns"]] + [(at, -1) for at in jobs["finished_ns"]]
+    under_way = accumulate(step for _, step in sorted(moments))
+    assert max(under_way) <= 40 + 4  # a record of a start counts half
+    assert 0 <= row["slowest_tenth"] <= 1
+
+
+def test_what_lies_behind_takes_no_part(make_plan: MakePlan) -> None:
+    row, jobs, _ = measure(make_plan("null", scenario="backlog", behind=5_000))
+    assert (row["status"], row["reason"], counts(row)) == ("ok", "", (0, 0, 0, 0))
+    assert jobs["job"].tolist() == list(range(JOBS))
+    assert row["at_risk"] <= 0  # `null` forgets a job before it runs
 
 
 def test_a_load_that_the_contender_held_up_is_invalid(make_plan: MakePlan) -> None:

@@ -12,6 +12,7 @@ from adapters.base import Service
 from adapters.registry import REGISTRY
 from scenarios import options
 from scenarios.options import Options
+from scenarios.presets import PRESETS, Setting, varied
 
 
 def parse(tmp_path: Path, *arguments: str) -> Options:
@@ -20,12 +21,12 @@ def parse(tmp_path: Path, *arguments: str) -> Options:
 
 def test_the_defaults(tmp_path: Path) -> None:
     given = parse(tmp_path)
-    assert given.jobs == [100, 1000, 10_000]
+    assert [setting.jobs for setting in given.settings] == [100, 1000, 10_000]
     assert given.adapters == list(REGISTRY)
     assert not given.named
     assert (given.scenario, given.tier, given.profile) == ("burst", "production", "matched")
-    assert (given.workers, given.concurrency, given.repeats) == (os.cpu_count(), 1, 3)
-    assert (given.work, given.payload, given.deadline) == ("noop", 100, 60)
+    assert given.settings[0] == Setting(100, os.cpu_count() or 1, 0, 100, 0, "none")
+    assert (given.concurrency, given.repeats, given.work, given.deadline) == (1, 3, "noop", 60)
     assert given.out == tmp_path / "run"
     assert set(given.urls.values()) == {None}
 
@@ -35,15 +36,17 @@ def test_every_option_is_heard(tmp_path: Path) -> None:
         tmp_path,
         *("--jobs", "5,7,5", "--adapters", "distq-redis, null,distq-redis", "--scenario", "backlog"),
         *("--workers", "4", "--concurrency", "8", "--repeats", "1", "--tier", "strict", "--profile", "tuned"),
-        *("--work", "sleep:2.5", "--payload", "0", "--deadline", "0.5", "--seed", "0"),
-        *("--redis-url", "redis://somewhere"),
+        *("--work", "sleep:2.5", "--payload", "0", "--deadline", "0.5", "--seed", "0", "--batch", "3"),
+        *("--behind", "0, 9", "--disturb", "snapshot", "--redis-url", "redis://somewhere"),
     )
-    assert given.jobs == [5, 7]
+    assert given.settings == [
+        Setting(jobs, 4, 3, 0, behind, "snapshot") for jobs in (5, 7) for behind in (0, 9)
+    ]
     assert given.adapters == ["distq-redis", "null"]
     assert given.named
-    assert (given.scenario, given.workers, given.concurrency, given.repeats) == ("backlog", 4, 8, 1)
+    assert (given.scenario, given.shape, given.concurrency, given.repeats) == ("backlog", "backlog", 8, 1)
     assert (given.tier, given.profile, given.work) == ("strict", "tuned", "sleep:2.5")
-    assert (given.payload, given.deadline, given.seed) == (0, 0.5, 0)
+    assert (given.deadline, given.seed) == (0.5, 0)
     assert given.urls == {
         Service.POSTGRES: None,
         Service.REDIS: "redis://somewhere",
@@ -53,8 +56,21 @@ def test_every_option_is_heard(tmp_path: Path) -> None:
 
 def test_a_steady_load_has_a_rate_and_a_time(tmp_path: Path) -> None:
     given = parse(tmp_path, "--scenario", "steady", "--rate", "200.5", "--for", "2s")
-    assert (given.jobs, given.rate) == ([401], 200.5)
-    assert parse(tmp_path / "other", "--scenario", "steady").jobs == [5000]
+    assert ([setting.jobs for setting in given.settings], given.rate) == ([401], 200.5)
+    assert parse(tmp_path / "other", "--scenario", "steady").settings[0].jobs == 5000
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_a_few_settings_of_one_shape(name: str, tmp_path: Path) -> None:
+    given = parse(tmp_path, "--scenario", name)
+    assert given.shape == PRESETS[name].shape
+    assert len(varied(given.settings)) == ("sweep" in name or name in ("backlog-depth", "held-snapshot"))
+    assert len(set(given.settings)) == len(given.settings)
+
+
+def test_the_command_line_comes_before_the_preset(tmp_path: Path) -> None:
+    given = parse(tmp_path, "--scenario", "sweep-workers", "--workers", "3", "--jobs", "7")
+    assert [(setting.workers, setting.jobs) for setting in given.settings] == [(3, 7)]
 
 
 def test_naming_all_of_them_is_naming_them(tmp_path: Path) -> None:
@@ -89,6 +105,11 @@ BAD = [
     ("--work sleep:nan", "--work"),
     ("--work nap:1", "--work"),
     ("--scenario storm", "--scenario: invalid choice: 'storm'"),
+    ("--batch 0", "--batch: '0'"),
+    ("--disturb none,storm", "--disturb: 'storm' is none of none, snapshot"),
+    ("--behind 10", "--behind: only where a backlog is filled first"),
+    ("--scenario churn --behind 10", "--behind: only where a backlog is filled first"),
+    ("--scenario idle --jobs 1", "--jobs: in --scenario idle --rate and --for say how many"),
     ("--rate 100", "--rate and --for are for --scenario steady"),
     ("--for 3s", "--rate and --for are for --scenario steady"),
     ("--scenario steady --jobs 10", "--jobs: in --scenario steady --rate and --for say how many"),

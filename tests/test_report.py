@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from scenarios import look, output, report, statistics
+from scenarios import curves, look, output, printing, report, statistics
 from tests import synthetic
 
 
@@ -159,6 +159,46 @@ def test_a_backlog_waits_in_the_queue_only(tmp_path: Path) -> None:
     assert "backlog.png" in {path.name for path in report.write_plots(run)}
     assert (report.parts(run)[["unsent", "sending"]] == 0).all(axis=None)
     assert run.summary["negative_latencies"].sum() == 0
+
+
+def test_a_sweep_is_drawn_by_what_differs(copy: Path) -> None:
+    path = copy / "summary.csv"
+    summary = pd.read_csv(path, keep_default_na=False)
+    summary["workers"] = summary["jobs"].map({100: 1, 1000: 64})
+    summary.to_csv(path, index=False)
+    run = report.load(copy)
+    assert "sweep.png" in {path.name for path in report.write_plots(run)}
+    assert report.sweep(run).png() == report.sweep(run).png()
+    assert curves.swept(run.summary) == "workers"
+
+
+def test_without_a_sweep_there_is_none_to_draw(run: report.Run) -> None:
+    with pytest.raises(report.ReportError, match="nothing was swept"):
+        report.sweep(run)
+
+
+def test_a_churn_is_drawn_over_its_time(copy: Path) -> None:
+    path = copy / "summary.csv"
+    path.write_text(path.read_text().replace(",burst,", ",churn,"))
+    run = report.load(copy)
+    assert "churn.png" in {path.name for path in report.write_plots(run)}
+
+
+def test_a_table_tells_what_the_scenario_is_about(run: report.Run) -> None:
+    plain = report.markdown_table(run)
+    assert not any(head in plain for head in ("of ideal", "slowest", "at risk", "MB/s", "asks/s"))
+    table = report.table(run).assign(of_ideal=0.93, overhead_us=12.0, slowest_tenth=0.81, at_risk=400.0)
+    special = printing.markdown_table(table)
+    assert all(text in special for text in ("| 93 % |", "| 12.0 |", "| 81 % |", "| 400 |"))
+
+
+def test_the_costs_are_those_of_a_million_jobs(run: report.Run) -> None:
+    own = row(run, "distq-redis", 1000)
+    (line,) = [
+        line for line in report.costs(run).split("**")[-1].splitlines() if line.startswith("| distq-redis |")
+    ]
+    assert f" {report.number(1000 * own['worker_cpu_s_per_1000'])} |" in line
+    assert line.count("--") == 7  # the made-up run has no counters of servers
 
 
 def test_contenders_keep_a_colour_of_their_own() -> None:

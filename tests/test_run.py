@@ -333,12 +333,18 @@ def test_each_block_runs_every_contender_in_an_order_of_its_own(tmp_path: Path) 
 
     assert order(1) == order(1) != order(2)
     blocks = [
-        [task.adapter for task in order(1) if (task.block, task.jobs) == (block, jobs)]
+        [task.adapter for task in order(1) if (task.block, task.setting.jobs) == (block, jobs)]
         for block in range(1, 5)
         for jobs in (10, 20)
     ]
     assert all(sorted(block) == sorted(REGISTRY) for block in blocks)
     assert len({tuple(block) for block in blocks}) > 1
+
+
+def test_only_who_would_notice_is_disturbed(tmp_path: Path) -> None:
+    words = f"--scenario held-snapshot --jobs 10 --repeats 1 --out {tmp_path / 'run'}".split()
+    keys = {task.key for task in runner.tasks(parse([*words, "--adapters", "distq-postgres,distq-redis"]))}
+    assert keys == {"b1-distq-postgres-10-none", "b1-distq-postgres-10-snapshot", "b1-distq-redis-10-none"}
 
 
 @pytest.mark.parametrize(

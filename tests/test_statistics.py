@@ -19,6 +19,8 @@ from scenarios.statistics import (
     mean_parts,
     negative_latencies,
     quantiles,
+    rate_curve,
+    slowest_tenth,
     spread,
 )
 
@@ -46,7 +48,8 @@ def summary(rates_by_block: dict[int, dict[str, float | None]]) -> pd.DataFrame:
         for adapter, rate in cells.items()
     ]
     same = {"scenario": "burst", "jobs": 10, "profile": "matched", "tier": "production", "workers": 2}
-    return pd.DataFrame(rows).assign(**same, rate=0.0, concurrency=1, payload_bytes=64, work="noop")
+    same |= {"rate": 0.0, "concurrency": 1, "batch": 0, "payload_bytes": 64, "behind": 0, "work": "noop"}
+    return pd.DataFrame(rows).assign(**same, disturbance="none")
 
 
 @given(st.lists(durations, min_size=1), st.integers(1, 100))
@@ -140,6 +143,23 @@ def test_a_finish_curve_rises_to_the_share_that_finished(ends: list[int | None],
     if done:
         assert times[-1] == pytest.approx(max(done) / 1e6)
         assert shares[-1] == pytest.approx(len(done) / len(ends))
+
+
+def test_a_rate_curve_counts_what_each_part_of_the_time_finished() -> None:
+    # 100 jobs in the first half of ten seconds, 50 in the second.
+    ends = [*np.linspace(0, 5e9, 100, endpoint=False), *np.linspace(5e9, 10e9, 50)]
+    seconds, rates = rate_curve(jobs(*((0, 0, 0, 0, int(end)) for end in ends)), parts=10)
+    assert seconds.tolist() == pytest.approx([n + 0.5 for n in range(10)])
+    assert rates.sum() == pytest.approx(150)
+    assert rates[:5].mean() == pytest.approx(20, abs=0.5)
+    slow = slowest_tenth(jobs(*((0, 0, 0, 0, int(end)) for end in ends)))
+    assert slow == pytest.approx(10 / 15, abs=0.1)
+
+
+def test_a_few_jobs_make_no_curve() -> None:
+    few = jobs(*((0, 0, 0, 0, end) for end in range(5)))
+    assert rate_curve(few, parts=10)[0].size == 0
+    assert math.isnan(slowest_tenth(few))
 
 
 def test_a_spread_leaves_out_what_is_no_number() -> None:

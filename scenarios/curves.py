@@ -1,0 +1,80 @@
+"""Figures with lines: jobs/s by a setting that was swept, and jobs/s over the time of a cell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from scenarios import look
+from scenarios.look import Picture, colour, marker
+from scenarios.statistics import MEASURED, rate_curve
+from scenarios.tables import contenders, groups
+
+_SWEPT = {
+    "workers": "worker processes",
+    "batch": "jobs that a worker takes at once",
+    "payload_bytes": "bytes of payload in a job",
+    "behind": "jobs in the queue at the start",
+}
+"""The settings that make an axis, and what it is called."""
+
+
+def swept(summary: pd.DataFrame) -> str | None:
+    """The setting that was swept, None where none was."""
+    return next((name for name in _SWEPT if summary.loc[:, name].nunique() > 1), None)
+
+
+def sweep(summary: pd.DataFrame, setting: str, foot: str) -> Picture:
+    """Jobs/s by a setting: a line of medians a contender, bars from the slowest block to the fastest."""
+    table = contenders(summary)
+    table["x"] = table.loc[:, setting] + (table.loc[:, "jobs"] if setting == "behind" else 0)
+    with look.style():
+        figure = Picture(figsize=(7.0, 4.2), dpi=200, layout="constrained")
+        axes = figure.subplots()
+        for name in look.order(table):
+            _line(axes, name, table.loc[table.loc[:, "contender"] == name])
+        axes.set(xscale="log", yscale="log", xlabel=_SWEPT[setting], ylabel="jobs per second (log scale)")
+        axes.grid(axis="y")
+        _at_values(axes, sorted(set(table.loc[:, "x"])))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        figure.legend(loc="outside right upper", fontsize=7)
+        figure.supxlabel(foot, x=0.01, ha="left", fontsize=6, color=look.QUIET)
+    return figure
+
+
+def _line(axes: Axes, name: str, rows: pd.DataFrame) -> None:
+    rows = rows.dropna(subset=["jobs_per_s"]).sort_values("x")
+    middle = rows.loc[:, "jobs_per_s"]
+    ends = np.abs(rows.loc[:, ["jobs_per_s_min", "jobs_per_s_max"]].to_numpy().T - middle.to_numpy())
+    look_of = {"color": colour(name), "marker": marker(name), "ms": 5, "lw": 1.2, "mec": "white", "mew": 0.5}
+    axes.errorbar(rows.loc[:, "x"], middle, yerr=ends, elinewidth=1, label=name, **look_of)
+
+
+def _at_values(axes: Axes, values: list[Any]) -> None:
+    axes.xaxis.set_major_locator(FixedLocator(values))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+
+
+def rates(summary: pd.DataFrame, jobs: pd.DataFrame, foot: str) -> Picture:
+    """Jobs/s over the time of each cell: a line a block, and a panel a setting."""
+    measured = summary.loc[summary.loc[:, "status"].isin(MEASURED)]
+    table, by_cell = contenders(summary), dict(iter(jobs.groupby("cell", observed=True)))
+    with look.style():
+        figure, grid = look.panels(table, foot, height=2.1)
+        for (axes,), (settings, _) in zip(grid, groups(table), strict=True):
+            axes.set(ylabel="jobs per second")
+            axes.grid(axis="y")
+            own = measured.loc[(measured.loc[:, list(settings)] == pd.Series(settings)).all(axis=1)]
+            for cell in own.to_dict("records"):
+                axes.plot(*rate_curve(by_cell[cell["cell"]]), color=colour(cell["adapter"]), lw=0.9)
+        grid[0][0].set_ylim(bottom=0)
+        grid[-1][0].set(xlabel="seconds since the first job was finished", xlim=(0, None))
+        keys = [Line2D([], [], color=colour(name), label=name) for name in look.order(table)]
+        figure.legend(handles=keys, loc="outside right upper", fontsize=7)
+    return figure
