@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
-from adapters.base import Adapter
+import redis
+
+from adapters.base import Adapter, Cell, Service
 from scenarios import records
 from scenarios.layout import Layout
 from scenarios.ledger import Moment
-from scenarios.plan import Failed
-from scenarios.workload import Workload
+from scenarios.plan import Failed, Plan
 
 _STILL_S, _PATIENCE_S = 0.3, 5.0
 """Between two looks that must agree; what a server may take to end what a killed worker had asked of it."""
 
 
-def fill(adapter: Adapter, workload: Workload) -> int:
+def fill(adapter: Adapter, plan: Plan) -> int:
     """Submit the jobs that lie behind. Returns how many.
+
+    A Redis then rewrites its AOF, at half its speed or less, for seconds that have nothing to do with how
+    many jobs lie there: that is waited for.
 
     Raises:
         Failed: one was not accepted, or not within the workload's deadline.
     """
+    workload = plan.workload
     accepted, deadline = 0, time.monotonic() + workload.deadline_s
     for submission in adapter.submit(workload.behind_specs()):
         if submission.status != "accepted":
@@ -29,7 +35,18 @@ def fill(adapter: Adapter, workload: Workload) -> int:
         if time.monotonic() > deadline:
             within = f"within {workload.deadline_s:g} s"
             raise Failed(f"only {accepted} of {workload.behind} jobs lay behind the measured ones {within}")
+    while accepted and _rewrites(plan.cell) and time.monotonic() < deadline:
+        time.sleep(_STILL_S)
     return accepted
+
+
+def _rewrites(cell: Cell) -> bool:
+    if Service.REDIS not in cell.urls:
+        return False
+    with redis.Redis.from_url(cell.urls[Service.REDIS]) as client:
+        info: Any = client.info("persistence")
+    words = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
+    return any(info.get(word) for word in words)
 
 
 def at_risk(adapter: Adapter, layout: Layout, accepted: int) -> int:

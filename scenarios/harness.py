@@ -126,7 +126,7 @@ class Harness:
         result.measured["producer_cpu_s"] = sent.cpu_s
         accepted = sent.answers["accepted"]
         if accepted:  # else no worker would ever come to the gate
-            behind = fill(self._adapter, self._workload)
+            behind = fill(self._adapter, self._plan)
             self._run_backlog(drain, result)
             if behind:
                 with limit("counting what is left", ANSWER_S):

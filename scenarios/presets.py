@@ -54,7 +54,7 @@ PRESETS: dict[str, Preset] = {
         "backlog",
         jobs=(10_000,),
         behind=(0, 90_000, 990_000, 4_990_000),
-        deadline_s=180.0,
+        deadline_s=300.0,
     ),
     "held-snapshot": Preset(
         "churn, with an old snapshot held in PostgreSQL and without",

@@ -108,7 +108,7 @@ def test_what_is_behind_is_there_and_what_ran_is_at_risk(
     plan = make_plan("null", scenario="backlog", behind=40)
     adapter, layout = load("null")(plan.cell), Layout(plan.cell.directory)
     adapter.setup()
-    assert fill(adapter, plan.workload) == adapter.depth() == 40
+    assert fill(adapter, plan) == adapter.depth() == 40
     assert at_risk(adapter, layout, 40) == 0
     assert at_risk(adapter, layout, 43) == -3
     writer = Writer(layout.ledger)
@@ -123,5 +123,5 @@ def test_what_cannot_be_laid_behind_in_time_fails_the_cell(make_plan: Callable[.
     adapter = load("null")(plan.cell)
     adapter.setup()
     with pytest.raises(Failed, match="only 1 of 40 jobs lay behind the measured ones within 1e-09 s"):
-        fill(adapter, plan.workload)
+        fill(adapter, plan)
     adapter.teardown()
