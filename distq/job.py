@@ -61,6 +61,10 @@ class OutcomeKind(StrEnum):
     """Not begun, or given back while stopping: to where it was in the queue, no try, no crash."""
 
 
+DONE = OutcomeKind.DONE
+"""For what asks or says it for each job: an enum's members are slow to reach on Python 3.11."""
+
+
 class Hold(StrEnum):
     """How long a unique key is taken."""
 
@@ -218,7 +222,7 @@ class Tick(NamedTuple):
     """What one maintenance pass did: how many jobs it promoted, reclaimed, buried and pruned.
 
     `suspects` is how many jobs wait to be leased alone because a worker died in them; 0 where the pass
-    was left to another worker.
+    was left to another worker. `ready` says whether a lease of the queue would find something, also then.
     """
 
     promoted: int = 0
@@ -226,6 +230,7 @@ class Tick(NamedTuple):
     buried: int = 0
     pruned: int = 0
     suspects: int = 0
+    ready: bool = False
 
 
 class Presence(NamedTuple):
@@ -288,4 +293,6 @@ def one_of_each(jobs: Sequence[NewJob]) -> tuple[list[NewJob], dict[str, str]]:
 
 def first_of_each(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The outcomes, in order, without the later ones of a lease that has two: the first counts."""
+    if len({outcome.id for outcome in outcomes}) == len(outcomes):
+        return list(outcomes)
     return list({(o.id, o.token): o for o in reversed(outcomes)}.values())[::-1]

@@ -31,6 +31,8 @@ class Progress(NamedTuple):
 
 
 NO_HEADERS = b"{}"
+BARE = NO_HEADERS + b"\n"
+"""What a payload without headers begins with."""
 
 
 def encode_headers(headers: Mapping[str, Any]) -> bytes:
@@ -50,12 +52,12 @@ def encode_payload(headers: bytes, arguments: bytes) -> bytes:
 
 def headers_of(payload: bytes) -> dict[str, Any]:
     """The headers in a payload."""
-    return {} if payload.startswith(b"{}\n") else decode_headers(payload[: payload.index(b"\n")])
+    return {} if payload.startswith(BARE) else decode_headers(payload[: payload.index(b"\n")])
 
 
 def arguments_of(payload: bytes) -> bytes:
     """The arguments' JSON in a payload."""
-    return payload[payload.index(b"\n") + 1 :]
+    return payload.partition(b"\n")[2]
 
 
 def encode_value(value: Any) -> bytes:

@@ -51,6 +51,7 @@ class BaseTask(Generic[P, R]):
     def _configure(self, options: Options) -> None:
         """What the task was declared with, and what its calls are enqueued with unless they change it."""
         self.declared = self.chosen = options
+        self.limits = options.limits({})
         self.headers = NO_HEADERS
         self.connection: Any = None
         self.backoff = retry.parse(options.backoff, jitter=options.jitter, max_delay=options.max_delay)

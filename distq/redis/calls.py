@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from distq.job import Lease, NewJob, Outcome, OutcomeKind, Presence
+from distq.job import DONE, Lease, NewJob, Outcome, Presence
 
 CHUNK = 1000
 """Jobs that one script call carries: Lua's unpack and the server's other clients set the bound."""
@@ -41,12 +41,18 @@ def lease_pairs(leases: Sequence[Lease], progress: Mapping[str, bytes]) -> list[
     return [len(leases), *flat((lease.id, lease.token) for lease in leases), *flat(noted)]
 
 
-def outcome(outcome: Outcome) -> tuple[Any, ...]:
-    """The four arguments of an outcome."""
-    if outcome.kind is OutcomeKind.DONE:
-        return outcome.id, outcome.token, "done", outcome.body
-    how = f"{outcome.kind} {microseconds(outcome.delay)} {outcome.ran!r}"
-    return outcome.id, outcome.token, how, outcome.body
+def done_first(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    """The outcomes in the order in which the settle script takes them."""
+    others = [outcome for outcome in outcomes if outcome.kind is not DONE]
+    return [*(outcome for outcome in outcomes if outcome.kind is DONE), *others] if others else outcomes
+
+
+def ends(outcomes: Sequence[Outcome]) -> list[Any]:
+    """The arguments of the settle script but for the time to live, for outcomes in its order."""
+    ids, tokens, kinds, bodies, *_ = zip(*outcomes, strict=True)
+    done = kinds.count(DONE)
+    hows = [f"{o.kind} {microseconds(o.delay)} {o.ran!r}" for o in outcomes[done:]]
+    return [len(ids), done, *ids, *tokens, *bodies, *hows]
 
 
 def presence(presence: Presence) -> str:
@@ -54,19 +60,25 @@ def presence(presence: Presence) -> str:
     return json.dumps([presence.host, presence.pid, presence.queues, presence.tasks])
 
 
-def queue_of(job_id: str) -> str:
-    """The queue of a job id, or '' where it is not one of ours: no job is there then."""
-    return job_id.partition(":")[0]
+def queues_of(ids: Iterable[str]) -> list[str]:
+    """The queues of job ids; of one that is not ours any name, for no job is there then."""
+    return [job_id.partition(":")[0] for job_id in ids]
 
 
-def chunks(items: Iterable[_T], queue_of: Callable[[_T], str]) -> Iterator[tuple[str, list[_T]]]:
-    """The items by their queue, up to `CHUNK` at a time."""
-    by_queue: defaultdict[str, list[_T]] = defaultdict(list)
-    for item in items:
-        by_queue[queue_of(item)].append(item)
-    for queue, group in by_queue.items():
+def chunks(items: Sequence[_T], queues: Sequence[str]) -> Iterator[tuple[str, Sequence[_T]]]:
+    """The items, whose queues are given, by their queue, up to `CHUNK` at a time."""
+    for queue, group in _by_queue(items, queues).items():
         for start in range(0, len(group), CHUNK):
             yield queue, group[start : start + CHUNK]
+
+
+def _by_queue(items: Sequence[_T], queues: Sequence[str]) -> Mapping[str, Sequence[_T]]:
+    if len(set(queues)) == 1:
+        return {queues[0]: items}
+    groups: defaultdict[str, list[_T]] = defaultdict(list)
+    for item, queue in zip(items, queues, strict=True):
+        groups[queue].append(item)
+    return groups
 
 
 def flat(rows: Iterable[Iterable[Any]]) -> list[Any]:

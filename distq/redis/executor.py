@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import hiredis
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -41,8 +42,17 @@ class Call(NamedTuple):
     arguments: Sequence[str | bytes | int | float]
 
     @property
-    def command(self) -> list[Any]:
-        return ["EVALSHA", scripts.sha(self.script), len(self.keys), *self.keys, *self.arguments]
+    def command(self) -> tuple[Any, ...]:
+        return "EVALSHA", scripts.sha(self.script), len(self.keys), *self.keys, *self.arguments
+
+
+class _Packer:
+    """Packs commands for redis-py, and a call as a whole: of that its own way makes ten copies."""
+
+    def pack(self, name: str, *arguments: Any) -> list[bytes]:
+        first = arguments[0] if arguments else None
+        command: Any = first.command if isinstance(first, Call) else (*name.split(), *arguments)
+        return [hiredis.pack_command(command)]
 
 
 class Chain(NamedTuple):
@@ -70,7 +80,7 @@ class Executor:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        options = _options(target.url)
+        options = _options(target.url) | {"command_packer": _Packer()}
         pool = redis.BlockingConnectionPool.from_url(target.url, retry=Retry(NoBackoff(), 0), **options)
         self.client = redis.Redis(connection_pool=pool)
         self._checked = False
@@ -116,10 +126,10 @@ class Executor:
 
     def _send(self, calls: Sequence[Call]) -> list[Any]:
         if len(calls) == 1:
-            return [self.client.execute_command(*calls[0].command)]
+            return [self.client.execute_command("EVALSHA", calls[0])]
         pipeline = self.client.pipeline(transaction=False)
         for call in calls:
-            pipeline.execute_command(*call.command)
+            pipeline.execute_command("EVALSHA", call)
         return pipeline.execute()
 
     def _check(self) -> None:

@@ -27,7 +27,7 @@ from distq.job import (
     one_of_each,
 )
 from distq.redis import calls, migration, records, scripts
-from distq.redis.calls import CHUNK, chunks, flat, microseconds, queue_of
+from distq.redis.calls import CHUNK, chunks, microseconds, queues_of
 from distq.redis.examination import Examination
 from distq.redis.executor import AsyncExecutor, Call, Chain, Executor
 from distq.redis.listener import RedisListener
@@ -61,7 +61,7 @@ class RedisStorage:
         first, later = one_of_each(jobs)
         requests = [
             self._call("enqueue", queue, *calls.new_jobs(chunk))
-            for queue, chunk in chunks(first, lambda job: job.queue)
+            for queue, chunk in chunks(first, [job.queue for job in first])
         ]
 
         def decode(answers: list[list[bytes]]) -> list[Enqueued]:
@@ -81,16 +81,17 @@ class RedisStorage:
     ) -> Op[Extended]:
         requests = [
             self._call("extend", queue, microseconds(ttl), *calls.lease_pairs(chunk, progress or {}))
-            for queue, chunk in chunks(leases, lambda lease: queue_of(lease.id))
+            for queue, chunk in chunks(leases, queues_of(lease.id for lease in leases))
         ]
         return Op(requests, lambda answers: Extended(*map(records.ids, records.columns(answers))))
 
     def settle(self, outcomes: Sequence[Outcome], *, keep: float) -> Op[set[str]]:
+        first = calls.done_first(first_of_each(outcomes))
+        sent = list(chunks(first, queues_of(outcome.id for outcome in first)))
         requests = [
-            self._call("settle", queue, microseconds(keep), *flat(map(calls.outcome, chunk)))
-            for queue, chunk in chunks(first_of_each(outcomes), lambda outcome: queue_of(outcome.id))
+            self._call("settle", queue, microseconds(keep), *calls.ends(chunk)) for queue, chunk in sent
         ]
-        return Op(requests, records.ids)
+        return Op(requests, lambda answers: records.ours([chunk for _, chunk in sent], answers))
 
     def forfeit(
         self, queue: str, *, worker: str, begun: Collection[str], kept: Collection[str] = ()
@@ -101,7 +102,7 @@ class RedisStorage:
     def tick(self, queue: str, *, limit: int, grace: float, outage: float, eager: bool = False) -> Op[Tick]:
         durations = microseconds(grace), microseconds(outage)
         call = self._call("tick", queue, min(limit, CHUNK), *durations, int(eager))
-        return Op([call], lambda answers: Tick(*answers[0]))
+        return Op([call], lambda answers: Tick(*answers[0][:5], ready=answers[0][5] > 0))
 
     # -- steering ----------------------------------------------------------------------------------
 
@@ -255,10 +256,9 @@ class RedisStorage:
 
     def _for_each_queue(self, script: str, ids: Iterable[str], *arguments: Any) -> list[Call]:
         """Calls of a script that takes ids, each once. Raises JobNotFound for one that is not ours."""
-        return [
-            self._call(script, queue, *arguments, *chunk)
-            for queue, chunk in chunks(dict.fromkeys(ids), lambda job_id: split_id(job_id)[0])
-        ]
+        each = list(dict.fromkeys(ids))
+        queues = [split_id(job_id)[0] for job_id in each]
+        return [self._call(script, queue, *arguments, *chunk) for queue, chunk in chunks(each, queues)]
 
     def _registering(self, queues: set[str], requests: list[Call], decode: Callable[[Any], T]) -> Op[T]:
         """Calls before which this process makes the queues known, once each."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from pydantic_core import PydanticSerializationError
@@ -11,8 +12,8 @@ from distq import context, retry, telemetry
 from distq.app import DistQ
 from distq.control import Cancel, Control, Retry, Snooze
 from distq.errors import DistqError, InvalidArguments, JobTimeout
-from distq.job import Lease, Outcome, OutcomeKind
-from distq.messages import encode_error, encode_value, headers_of, remote_error
+from distq.job import DONE, Lease, Outcome, OutcomeKind
+from distq.messages import BARE, encode_error, encode_value, headers_of, remote_error
 from distq.options import NO_LIMITS, Limits
 from distq.task import AsyncTask, BaseTask
 from distq.worker.running import Run
@@ -32,6 +33,9 @@ class ResultTooLarge(DistqError):
         super().__init__(f"the result has {size:,} bytes, more than {LARGEST_RESULT:,}; store it elsewhere")
 
 
+_new_outcome = partial(tuple.__new__, Outcome)
+"""As `Outcome(…)`, in half the time."""
+
 _HOPELESS = (InvalidArguments, PydanticSerializationError, ResultTooLarge)
 
 
@@ -43,7 +47,10 @@ def is_async(app: DistQ, task: str) -> bool:
 def limits(app: DistQ, lease: Lease) -> Limits:
     """How long a job may run."""
     task = app.tasks.get(lease.task)
-    return task.declared.limits(headers_of(lease.payload)) if task else NO_LIMITS
+    if task is None:
+        return NO_LIMITS
+    bare = lease.payload.startswith(BARE)
+    return task.limits if bare else task.declared.limits(headers_of(lease.payload))
 
 
 def run(app: DistQ, attempt: Run) -> Outcome:
@@ -100,7 +107,7 @@ def _returned(task: BaseTask[..., Any], attempt: Run, value: Any) -> Outcome:
     body = encode_value(value)
     if len(body) > LARGEST_RESULT:
         raise ResultTooLarge(len(body))
-    return Outcome(lease.id, lease.token, OutcomeKind.DONE, body)
+    return _new_outcome((lease.id, lease.token, DONE, body, 0.0, 0.0))
 
 
 def _raised(task: BaseTask[..., Any], attempt: Run, error: BaseException) -> Outcome:

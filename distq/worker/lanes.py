@@ -110,18 +110,19 @@ class ThreadLane:
 
     def serve(self) -> None:
         """Run jobs in the calling thread until `finish`."""
-        context, get, clock = self._context, self._inbox.get, time.monotonic
+        app, running, holdings, done = self._context
+        unfit, get, clock = self._context.unfit, self._inbox.get, time.monotonic
         while (lease := get()) is not None:
             started = clock()
-            if context.unfit(lease, started):
+            if unfit(lease, started):
                 continue
-            limits = execution.limits(context.app, lease)
+            limits = execution.limits(app, lease)
             kind = Run if limits is NO_LIMITS else ThreadRun
-            attempt = kind(lease, CurrentJob(lease, context.holdings.note), limits)
-            context.running.begin(attempt)
-            outcome = execution.run(context.app, attempt)
-            context.running.end(attempt)
-            context.done(outcome, clock() - started)
+            attempt = kind(lease, CurrentJob(lease, holdings.note), limits)
+            running.begin(attempt)
+            outcome = execution.run(app, attempt)
+            running.end(attempt)
+            done(outcome, clock() - started)
 
     def finish(self, threads: int) -> None:
         """Let that many `serve` calls return when the inbox is empty."""

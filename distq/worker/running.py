@@ -10,22 +10,26 @@ import time
 from distq.context import CurrentJob
 from distq.errors import JobTimeout
 from distq.job import Lease
-from distq.options import HARD_AFTER, Limits
+from distq.options import HARD_AFTER, NO_LIMITS, Limits
 from distq.worker.slots import NEVER, Slots
 
 
 class Run:
     """One attempt under way, from the moment it is made. This one can only be asked to stop."""
 
+    __slots__ = ("doomed", "hard_at", "job", "lease", "place", "soft_at", "timed_out")
+
     def __init__(self, lease: Lease, job: CurrentJob, limits: Limits) -> None:
         self.lease, self.job = lease, job
-        now = time.monotonic()
-        self.soft_at = NEVER if limits.soft is None else now + limits.soft
-        self.hard_at = NEVER if limits.hard is None else now + limits.hard
         self.timed_out = False
         self.doomed = False
         """Whether its hard limit is over: it is settled, whatever it does."""
         self.place = 0
+        self.soft_at = self.hard_at = NEVER
+        if limits is not NO_LIMITS:
+            now = time.monotonic()
+            self.soft_at = NEVER if limits.soft is None else now + limits.soft
+            self.hard_at = NEVER if limits.hard is None else now + limits.hard
 
     def cancel(self) -> None:
         """Ask the job to stop; from any thread."""

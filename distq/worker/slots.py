@@ -23,7 +23,8 @@ _SLOT = Struct("d104s152s")
 """Until when the job may run, on the monotonic clock, which processes share; its id; its token."""
 
 _BEAT = Struct("d")
-_EMPTY = bytes(_SLOT.size)
+_ID_AT = _BEAT.size
+"""Where a slot has the id; a slot whose id is empty is free."""
 
 
 class Begun(NamedTuple):
@@ -60,7 +61,7 @@ class Slots:
 
     def end(self, place: int) -> None:
         """Note that the job of a place no longer runs."""
-        self._memory[place : place + _SLOT.size] = _EMPTY
+        self._memory[place + _ID_AT] = 0
         self._free.append(place)
 
     def begun(self) -> list[Begun]:

@@ -59,19 +59,20 @@ local function add(first)
     return ready, rank(due, priority)
   end
 
-  for n, id in ipairs(ids) do
-    local unique = uniques[n]
+  local size = 0
+  for n = 1, count do
+    local id, unique = ids[n], uniques[n]
     local other = (known[n] or ended[n] or seen[id]) and id or unique and claims.occupant(unique[1], unique[4])
     seen[id] = true
     if other then
       refused[#refused + 1] = id
       refused[#refused + 1] = other
     else
-      messages[#messages + 1] = id
-      messages[#messages + 1] = enqueued .. ARGV[first + 3 * n - 1]
+      messages[size + 1], messages[size + 2] = id, enqueued .. ARGV[first + 3 * n - 1]
+      size = size + 2
       local list, score = place(n, ARGV[first + 3 * n])
-      list[#list + 1] = score
-      list[#list + 1] = id
+      local at = #list
+      list[at + 1], list[at + 2] = score, id
       if unique then claims.claim(id, unpack(unique, 1, 3)) end
     end
   end

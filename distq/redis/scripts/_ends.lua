@@ -2,11 +2,11 @@
 
 local this_moment = text(now)
 
--- What `results` holds of a job that has ended. keys.md has the format; `head` is the message's, where that goes.
-local function record(state, tries, crashes, priority, ended, expires, head, name, token, body)
+-- The first line of what `results` holds of a job that has ended; keys.md has the format.
+local function summary(state, tries, crashes, priority, ended, expires, name)
   local size = name == '' and '0' or #name
   return state .. ' ' .. tries .. ' ' .. crashes .. ' ' .. priority .. ' ' .. ended .. ' ' .. expires
-    .. ' ' .. size .. '\n' .. head .. token .. '\n' .. name .. body
+    .. ' ' .. size .. '\n'
 end
 
 -- Tell who watches that jobs have ended.

@@ -12,9 +12,8 @@ local function finish(state, set, jobs, from)
   for n, id in ipairs(ids) do
     local _, body, token = unpack(jobs[from + n - 1])
     records[2 * n - 1] = id
-    records[2 * n] = record(
-      state, tries[n] or '0', crashes[n] or '0', '0', this_moment, '0', '\n\n', '', token, body
-    )
+    records[2 * n] = summary(state, tries[n] or '0', crashes[n] or '0', '0', this_moment, '0', '')
+      .. '\n\n' .. token .. '\n' .. body
     ends[2 * n - 1], ends[2 * n] = this_moment, id
   end
   call('HSET', key.results, unpack(records))

@@ -60,7 +60,7 @@ end
 local function bury(id, ended)
   local tries, crashes = call('HGET', key.tries, id), call('HGET', key.crashes, id)
   local body = call('HGET', key.errors, id) or ''
-  local result = record('dead', tries or '0', crashes or '0', '0', text(ended), '0', '\n\n', '', '', body)
+  local result = summary('dead', tries or '0', crashes or '0', '0', text(ended), '0', '') .. '\n\n\n' .. body
   call('HSET', key.results, id, result)
   call('ZADD', key.dead, ended, id)
   for _, hash in ipairs({ key.tries, key.crashes, key.errors }) do call('HDEL', hash, id) end
@@ -73,7 +73,8 @@ local function keep(id, expires)
   if not task then return end
   local ended = text(moments(1))
   local head = made(id) .. '\n' .. task .. '\n'
-  call('HSET', key.results, id, record('done', tries, crashes, '0', ended, text(expires), head, '', '', body))
+  local line = summary('done', tries, crashes, '0', ended, text(expires), '')
+  call('HSET', key.results, id, line .. head .. '\n' .. body)
   call('ZADD', key.done, ended, id)
   call('ZADD', key.expiry, expires, ended)
   call('HDEL', key.v1_results, id)

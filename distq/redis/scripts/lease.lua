@@ -2,32 +2,28 @@
 -- KEYS  paused (string), jobs (hash), ready (zset), suspect (zset), leased (zset), tokens (hash), tries (hash),
 --       crashes (hash), keyed (hash), keys (hash), freed (zset)
 -- ARGV  limit, ttl, the token's beginning, alone
--- Returns three values a job: id, token, message; then three a job that has any: id, tries, crashes.
-if call('EXISTS', key.paused) == 1 then return { {}, {} } end
-local taken = ARGV[4] == '1' and call('ZPOPMIN', key.suspect, 1) or {}
-if #taken == 0 then taken = call('ZPOPMIN', key.ready, ARGV[1]) end
-if #taken == 0 then return { {}, {} } end
+-- Returns two values a job: id, token; the message of each; then three a job that has any: id, tries, crashes.
+if call('EXISTS', key.paused) == 1 then return { {}, {}, {} } end
+local tokens = ARGV[4] == '1' and call('ZPOPMIN', key.suspect, 1) or {}
+if #tokens == 0 then tokens = call('ZPOPMIN', key.ready, ARGV[1]) end
+if #tokens == 0 then return { {}, {}, {} } end
 
-local ids, ends, tokens = {}, {}, {}
+local ids, ends = {}, {}
 local fence, till = ARGV[3] .. '/' .. text(now) .. ' ', text(now + ARGV[2])
-for i = 1, #taken, 2 do
-  local id = taken[i]
-  ids[#ids + 1] = id
+for i = 1, #tokens, 2 do
+  local id = tokens[i]
+  ids[(i + 1) / 2] = id
   ends[i], ends[i + 1] = till, id
-  tokens[i], tokens[i + 1] = id, fence .. taken[i + 1]
+  tokens[i + 1] = fence .. tokens[i + 1] -- it was the rank
 end
 call('ZADD', key.leased, unpack(ends))
 call('HSET', key.tokens, unpack(tokens))
 
-local messages, leases = of_each(key.jobs, ids), {}
-for n, id in ipairs(ids) do
-  if messages[n] then
-    leases[#leases + 1] = id
-    leases[#leases + 1] = tokens[2 * n]
-    leases[#leases + 1] = messages[n]
-  else -- the server evicted the job: forget its id too
-    call('ZREM', key.leased, id)
-    call('HDEL', key.tokens, id)
+local messages = of_each(key.jobs, ids)
+for n = 1, #ids do
+  if not messages[n] then -- the server evicted the job: forget its id too
+    call('ZREM', key.leased, ids[n])
+    call('HDEL', key.tokens, ids[n])
   end
 end
 
@@ -49,4 +45,4 @@ if call('EXISTS', key.keyed) == 1 then
     if hold == 'waiting' then free(name, ids[n], now) end
   end
 end
-return { leases, charged }
+return { tokens, messages, charged }

@@ -3,22 +3,27 @@
 --       crashes (hash), errors (hash), priority (hash), cancels (hash), history (hash), keyed (hash), keys (hash),
 --       freed (zset), results (hash), done (zset), expiry (zset), dead (zset), cancelled (zset), arrival (string),
 --       watched (zset), wake (channel), ended (channel)
--- ARGV  time to live of results, then four values an outcome, one for each lease: id, token, how, body; `how` is
---       'done', or the kind, the delay and the seconds that it ran, with a space between
--- Returns the ids that were still ours.
+-- ARGV  time to live of results, how many outcomes, how many of them are done: these come first; then the ids of all,
+--       their tokens, their bodies; and of each that is not done the kind, the delay and the seconds that it ran,
+--       with a space between
+-- Returns the numbers of the outcomes, from 1, whose lease was not ours any more.
 -- WITH ends
 
-local ids, ours, done, others = {}, {}, {}, {}
-for i = 2, #ARGV, 4 do ids[#ids + 1] = ARGV[i] end
+local count, of_done = tonumber(ARGV[2]), tonumber(ARGV[3])
+local tokens_at, bodies_at, hows_at = 3 + count, 3 + 2 * count, 3 + 3 * count - of_done
+local ids, ours, done, others, lost = { unpack(ARGV, 4, tokens_at) }, {}, {}, {}, {}
 call('HDEL', key.tokens, '') -- a script that has written may go on when memory is full
-for n, token in ipairs(of_each(key.tokens, ids)) do
-  if token and token == ARGV[4 * n - 1] then
-    ours[#ours + 1] = ids[n]
-    local list = ARGV[4 * n] == 'done' and done or others
+local tokens = of_each(key.tokens, ids)
+for n = 1, count do
+  if tokens[n] ~= ARGV[tokens_at + n] then
+    lost[#lost + 1] = n
+  else
+    ours[n - #lost] = ids[n]
+    local list = n <= of_done and done or others
     list[#list + 1] = n
   end
 end
-if #ours == 0 then return ours end
+if #ours == 0 then return lost end
 call('ZREM', key.leased, unpack(ours))
 call('HDEL', key.tokens, unpack(ours))
 
@@ -31,20 +36,26 @@ local priority = marked and of_each(key.priority, ids) or {}
 
 local function record_done()
   local gone, keyed, records, ends = {}, {}, {}, {}
-  for i, n in ipairs(done) do gone[i] = ids[n] end
+  for i = 1, #done do gone[i] = ids[done[i]] end
   if marked then
     -- WITH keys
     keyed = free_keys(gone, of_each(key.keyed, gone))
   end
   local expires = text(now + ARGV[1])
-  for i, message in ipairs(of_each(key.jobs, gone)) do
-    local n = done[i]
-    local head = string.match(message or '', '^[^\n]*\n[^\n]*\n') or '\n\n'
+  local line = summary('done', '0', '0', '0', this_moment, expires, '')
+  local messages, head = of_each(key.jobs, gone), '\n\n'
+  for i = 1, #gone do
+    local n, name, message = done[i], keyed[i] or '', messages[i] or ''
+    -- Jobs that were enqueued together have the same head: to see that costs less than to look for it.
+    if string.sub(message, 1, #head) ~= head then
+      head = string.match(message, '^[^\n]*\n[^\n]*\n') or '\n\n'
+    end
+    if marked then
+      local few, deaths, level = tries[n] or '0', crashes[n] or '0', priority[n] or '0'
+      line = summary('done', few, deaths, level, this_moment, expires, name)
+    end
     records[2 * i - 1] = gone[i]
-    records[2 * i] = record(
-      'done', tries[n] or '0', crashes[n] or '0', priority[n] or '0',
-      this_moment, expires, head, keyed[i] or '', ARGV[4 * n - 1], ARGV[4 * n + 1]
-    )
+    records[2 * i] = line .. head .. ARGV[tokens_at + n] .. '\n' .. name .. ARGV[bodies_at + n]
     ends[2 * i - 1], ends[2 * i] = this_moment, gone[i]
   end
   call('HDEL', key.jobs, unpack(gone))
@@ -59,8 +70,8 @@ local function return_others()
   -- WITH arrival, order, keys, finishing, returning
   local moment, reasons = moments(#others), marked and of_each(key.cancels, ids) or {}
   for i, n in ipairs(others) do
-    local id, token, body = ids[n], ARGV[4 * n - 1], ARGV[4 * n + 1]
-    local kind, delay, ran = string.match(ARGV[4 * n], '^(%a+) (%d+) (.*)$')
+    local id, token, body = ids[n], ARGV[tokens_at + n], ARGV[bodies_at + n]
+    local kind, delay, ran = string.match(ARGV[hows_at + n], '^(%a+) (%d+) (.*)$')
     local release = kind == 'release'
     if not release then remember(id, kind, token, ran, body) end
     if kind == 'retry' then call('HINCRBY', key.tries, id, 1) end
@@ -84,4 +95,4 @@ end
 
 if #done > 0 then record_done() end
 if #others > 0 then return_others() end
-return ours
+return lost

@@ -1,15 +1,17 @@
--- One maintenance pass over a queue, skipped where another worker has just made one.
+-- One maintenance pass over a queue, skipped where another worker has just made one. In any case it looks for ready jobs.
 -- KEYS  jobs (hash), ready (zset), suspect (zset), scheduled (zset), leased (zset), tokens (hash), tries (hash),
 --       crashes (hash), errors (hash), priority (hash), cancels (hash), history (hash), progress (hash),
 --       keyed (hash), keys (hash), freed (zset), results (hash), done (zset), expiry (zset), dead (zset),
---       cancelled (zset), watched (zset), pulse (string), wake (channel), ended (channel)
+--       cancelled (zset), watched (zset), pulse (string), paused (string), wake (channel), ended (channel)
 -- ARGV  limit, grace, outage, eager
--- Returns promoted, reclaimed, buried, pruned, suspects: how many of each.
+-- Returns promoted, reclaimed, buried, pruned, suspects: how many of each; and more than 0 where jobs may be leased.
 -- WITH order, keys, ends, finishing, returning, forgetting
+
+local function leasable() return call('EXISTS', key.paused) == 0 and call('EXISTS', key.ready, key.suspect) or 0 end
 
 local limit, grace, outage, eager = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), ARGV[4] == '1'
 local gap = now - tonumber(call('GET', key.pulse) or 0)
-if gap < 250000 and gap >= 0 and not eager then return { 0, 0, 0, 0, 0 } end
+if gap < 250000 and gap >= 0 and not eager then return { 0, 0, 0, 0, 0, leasable() } end
 call('HDEL', key.tokens, '') -- a script that has written may go on when memory is full
 
 local function due(set) return call('ZRANGEBYSCORE', set, '-inf', now, 'LIMIT', 0, limit) end
@@ -58,4 +60,4 @@ conclude()
 local pruned = expire()
 prune_keys(limit)
 drop('ZREM', { key.watched }, call('ZRANGEBYSCORE', key.watched, '-inf', now - 3600e6, 'LIMIT', 0, limit))
-return { promoted, reclaimed, buried, pruned, call('ZCARD', key.suspect) }
+return { promoted, reclaimed, buried, pruned, call('ZCARD', key.suspect), leasable() }
