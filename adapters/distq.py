@@ -83,6 +83,8 @@ class DistqAdapter(Adapter):
     def run_pool(self) -> None:
         argv = [sys.executable, "-m", "distq", "worker", "adapters.distq:app", "--queues", QUEUE]
         argv += ["--processes", str(self._cell.processes), "--concurrency", str(self._cell.concurrency)]
+        if self._cell.batch:
+            argv += ["--batch", str(self._cell.batch)]
         # In place of this process, whose memory would else be counted as distq's.
         os.execv(sys.executable, [*argv, "--grace", "5"])
 

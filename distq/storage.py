@@ -126,8 +126,9 @@ class Storage(Protocol):
     def tick(self, queue: str, *, limit: int, grace: float, outage: float, eager: bool = False) -> Op[Tick]:
         """Promote due jobs, reclaim expired leases, prune expired results and keys: up to `limit` of each.
 
-        Cheap when another worker has just done it, unless `eager`. Where nobody has for `outage` seconds
-        the store was out of reach, and expired leases are prolonged by `grace` seconds instead of reclaimed.
+        Cheap when another worker has just done it, unless `eager`; whether jobs are ready is told all the
+        same, so that an idle worker need not try to lease. Where nobody has for `outage` seconds the store
+        was out of reach, and expired leases are prolonged by `grace` seconds instead of reclaimed.
         """
         ...
 

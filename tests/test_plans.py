@@ -138,7 +138,10 @@ EXPECTED = {
     "settle done": (RECORD, 20),
     # All leases, and those of the worker again.
     "forfeit": ("job_leased job_pkey", 600),
-    "tick": (f"{RECORD} job_scheduled job_leased job_suspect finished_expiry key_pkey key_until", 200),
+    "tick": (
+        f"{RECORD} job_ready job_scheduled job_leased job_suspect finished_expiry key_pkey key_until",
+        200,
+    ),
     "cancel": ("job_pkey", 40),
     "replay": ("finished_pkey key_pkey", 40),
     "remove": (f"{RECORD} key_pkey", 60),

@@ -69,6 +69,19 @@ def test_what_is_heard_during_a_look_is_not_forgotten_by_its_end(clock: SimpleNa
     assert look(found, 9.0) == 3.0
 
 
+def test_a_glance_from_the_start_that_saw_something_leaves_it_to_the_next_look(
+    clock: SimpleNamespace,
+) -> None:
+    found = Positions()
+    found.listen(["q"])
+    look(found, 7.0)
+    clock.now += 2
+    for first, then in ((3.0, START), (None, 6.999)):
+        assert found.begin("q") == START
+        found.glance("q", first)
+        assert found.begin("q") == then
+
+
 def test_now_and_then_a_look_is_from_the_start_but_not_for_long(clock: SimpleNamespace) -> None:
     found = Positions()
     found.listen(["q"])
@@ -191,6 +204,22 @@ def test_a_lease_that_was_rolled_back_is_found_at_the_next_look_from_the_start(
         connection.rollback()
     place.storage._positions._positions[QUEUE].full_at = 0.0
     assert [job.id for job in take(place.storage)] == [lost]
+
+
+def test_a_maintenance_pass_looks_from_the_start_for_the_next_lease(place: Place) -> None:
+    """Which an idle process makes only where the pass saw something."""
+    other = PostgresStorage(place.url)
+    with psycopg.connect(place.storage._target.url) as connection:
+        (left,) = add(place.storage)
+        other.run(other.lease(QUEUE, worker="w2", limit=1, ttl=60, alone=False), connection)
+        (later,) = add(place.storage)
+        assert [job.id for job in eventually(lambda: place.listen() or take(place.storage))] == [later]
+        connection.rollback()
+    assert not tick(place.storage).ready
+    assert take(place.storage) == []
+    place.storage._positions._positions[QUEUE].full_at = 0.0
+    assert tick(place.storage).ready
+    assert [job.id for job in take(place.storage)] == [left]
 
 
 def test_a_new_connection_may_have_missed_something(place: Place, postgres_url: str) -> None:

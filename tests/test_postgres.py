@@ -117,6 +117,17 @@ def test_the_hint_comes_with_the_commit(
         assert notice.payload.partition("@")[0] == QUEUE
 
 
+def test_a_statement_wakes_once_however_many_jobs_it_adds(
+    storage: PostgresStorage, name: str, postgres_url: str
+) -> None:
+    with psycopg.connect(postgres_url, autocommit=True) as ear:
+        ear.execute(sql.SQL("LISTEN {}").format(sql.Identifier(name)))
+        storage.run(storage.enqueue([*make(1000), *make(3, queue="other")]))
+        ear.execute(sql.SQL("NOTIFY {}, 'last'").format(sql.Identifier(name)))
+        heard = [notice.payload.partition("@")[0] for notice in ear.notifies(timeout=5, stop_after=3)]
+        assert sorted(heard) == sorted(["last", QUEUE, "other"])
+
+
 def test_only_a_lease_does_not_wait_for_the_disk(
     storage: PostgresStorage, connection: psycopg.Connection[Any]
 ) -> None:

@@ -14,7 +14,7 @@ from distq.errors import ConfigurationError
 from distq.ids import check_queue
 from distq.locate import load_app
 from distq.worker.pool import Pool
-from distq.worker.settings import Settings
+from distq.worker.settings import BATCH, LARGEST_BATCH, Settings
 
 HEAVIEST = 100
 """A queue's weight at most."""
@@ -28,6 +28,9 @@ def worker(
     concurrency: Annotated[
         int, typer.Option("--concurrency", "-c", min=1, help="Jobs at once in each process.")
     ] = 1,
+    batch: Annotated[
+        int, typer.Option(min=1, max=LARGEST_BATCH, help="Jobs that a process leases, and settles, at once.")
+    ] = BATCH,
     queues: Annotated[
         str | None,
         typer.Option(
@@ -84,6 +87,7 @@ def worker(
     settings = Settings(
         weights=weights,
         concurrency=concurrency,
+        batch=batch,
         ttl=ttl,
         grace=grace,
         watchdog=watchdog,

@@ -92,6 +92,10 @@ class Queue:
         found = (entry for entry in self.jobs.values() if entry.record.state is state)
         return sorted(found, key=lambda entry: entry.position)
 
+    def ready(self) -> list[Entry]:
+        """What may be leased, in that order."""
+        return [] if self.paused else self.in_state(JobState.READY)
+
     # -- enqueue -----------------------------------------------------------------------------------
 
     def check_key(self, job: NewJob, now: float) -> None:

@@ -67,7 +67,7 @@ class MemoryStorage:
     def lease(self, queue: str, *, worker: str, limit: int, ttl: float, alone: bool) -> Op[list[Lease]]:
         def take() -> list[Lease]:
             model, token = self._queue(queue), uuid.uuid4().hex
-            ready = [] if model.paused else model.in_state(JobState.READY)
+            ready = model.ready()
             suspects = [entry for entry in ready if entry.record.crashes]
             clean = [entry for entry in ready if not entry.record.crashes]
             chosen = suspects[:1] if alone and suspects else clean[:limit]
@@ -120,7 +120,7 @@ class MemoryStorage:
             model, now = self._queue(queue), self.clock()
             gap = now - model.ticked
             if gap < TICK_GAP and not eager:
-                return Tick()
+                return Tick(ready=bool(model.ready()))
             due = [e for e in model.in_state(JobState.SCHEDULED) if (e.record.ready_at or 0) <= now][:limit]
             for entry in due:
                 model.make_ready(entry)
@@ -139,7 +139,7 @@ class MemoryStorage:
                     reclaimed += 1
             pruned = self._expire(model, now, limit)
             suspects = sum(entry.record.crashes > 0 for entry in model.in_state(JobState.READY))
-            return Tick(len(due), reclaimed, buried, pruned, suspects)
+            return Tick(len(due), reclaimed, buried, pruned, suspects, bool(model.ready()))
 
         return _op(maintain)
 

@@ -165,10 +165,16 @@ class Operations:
         )
 
     def tick(self, queue: str, *, limit: int, grace: float, outage: float, eager: bool = False) -> Op[Tick]:
+        def decode(rows: Rows) -> Tick:
+            *passed, first, _ = rows[0]
+            self._positions.glance(queue, first)
+            return Tick(*passed)
+
         return self._op(
             "tick",
-            lambda rows: Tick(*rows[0][:5]),
+            decode,
             queue=queue,
+            since=self._positions.begin(queue),
             limit=limit,
             grace=grace,
             outage=outage,

@@ -58,6 +58,13 @@ class Positions:
             if last is not None:
                 position.moment = min(last - SLACK, position.heard)
 
+    def glance(self, queue: str, first: float | None) -> None:
+        """A look that leases nothing has ended at the first job, or found none. What it saw the next lease is
+        to look for itself: from the start, if this look was.
+        """
+        if first is None:
+            self.reach(queue, None)
+
     def hear(self, queue: str, first: float) -> None:
         """Jobs became ready, none of them before that moment: `START` where that is not known."""
         with self._lock:

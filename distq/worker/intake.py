@@ -11,13 +11,12 @@ from distq.worker.holdings import Holdings
 from distq.worker.lanes import Lanes
 from distq.worker.maintenance import Maintenance
 from distq.worker.outbox import Outbox
-from distq.worker.settings import Settings
+from distq.worker.settings import BATCH, Settings
 
 HORIZON = 0.05
 """Seconds of work that a process holds in advance."""
 
-LARGEST_BATCH = 500
-"""Jobs that a process holds in advance at most."""
+LARGEST_BATCH = BATCH
 
 PATIENCE = 1.0
 """Seconds after which a leased job that has not begun is given back."""
@@ -33,7 +32,7 @@ class Intake:
         self._outbox, self._maintenance = outbox, maintenance
         self._turns = deque(turns(settings.weights))
         self._budget = settings.max_jobs or float("inf")
-        self._alone = False
+        self._alone = self._quiet = False
         self._fed_at = time.monotonic()
         self.hungry_since = float("inf")
         """Since when, on the monotonic clock, there was room and nothing was leased."""
@@ -44,8 +43,14 @@ class Intake:
         return self._budget <= 0 and not self._holdings
 
     def lease(self) -> bool:
-        """Fill what room there is. Returns whether there may be more to lease. Raises StorageError."""
+        """Fill what room there is. Returns whether there may be more to lease. Raises StorageError.
+
+        Who found nothing does not ask again until something happens, or a maintenance pass sees jobs.
+        """
+        if self._quiet and not self._maintenance.ready:
+            return False
         asked: set[str] = set()
+        found = 0
         for _ in range(len(self._turns)):
             if not (room := self.room()):
                 self.hungry_since = float("inf")
@@ -56,16 +61,23 @@ class Intake:
             if queue in asked:
                 continue
             asked.add(queue)
-            if self._lease_from(queue, room) == room:
+            limit = min(room, self._settings.batch)
+            if (leased := self._lease_from(queue, limit)) == limit:
                 return True
+            found += leased
+        self._quiet = not found
         return False
 
+    def rouse(self) -> None:
+        """Ask again: there was a hint of jobs, or one has ended."""
+        self._quiet = False
+
     def room(self) -> int:
-        """How many jobs to lease now: none where it would be a sliver of what is held in advance."""
+        """How many jobs there is room for: none where that is a sliver of what is held in advance."""
         if self._holdings and (self._alone or self._maintenance.draining):
             return 0
         slots, mean = self._settings.concurrency, self._outbox.mean
-        ahead = min(int(slots * HORIZON / mean), LARGEST_BATCH) if mean < HORIZON else 0
+        ahead = min(int(slots * HORIZON / mean), self._settings.batch - 1) if mean < HORIZON else 0
         room = slots + ahead - len(self._holdings)
         return int(min(room, self._budget)) if room > ahead // 2 else 0
 

@@ -36,6 +36,7 @@ class Maintenance:
         self._interval = min(INTERVAL, ttl / 4)
         self._due_at = dict.fromkeys(queues, time.monotonic())
         self._full: set[str] = set()
+        self._ready: set[str] = set()
         self._drain_until = float("-inf")
 
     def make(self) -> None:
@@ -48,13 +49,23 @@ class Maintenance:
                 self._full.discard(queue)
                 if LIMIT in (tick.promoted, tick.pruned, tick.reclaimed + tick.buried):
                     self._full.add(queue)
-                self._due_at[queue] = now if queue in self._full else now + self._interval
+                self._due_at[queue] = now if queue in self._full else time.monotonic() + self._interval
                 self._take_note(queue, tick)
 
     @property
     def pending(self) -> bool:
         """Whether the last pass left something to do."""
         return bool(self._full)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the last pass over a queue saw jobs to lease."""
+        return bool(self._ready)
+
+    @property
+    def next_at(self) -> float:
+        """When the next pass is due, on the monotonic clock."""
+        return min(self._due_at.values())
 
     @property
     def draining(self) -> bool:
@@ -67,6 +78,7 @@ class Maintenance:
 
     def _take_note(self, queue: str, tick: Tick) -> None:
         now = time.monotonic()
+        (self._ready.add if tick.ready else self._ready.discard)(queue)
         if tick.suspects and now > self._drain_until + DRAIN_PAUSE and random.random() < DRAIN_CHANCE:
             self._drain_until = now + DRAIN
         if tick.reclaimed or tick.buried:

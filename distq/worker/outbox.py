@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from distq import telemetry
 from distq.errors import SchemaError, StorageError, StorageUnavailable
-from distq.job import Lease, Outcome, OutcomeKind
+from distq.job import DONE, Lease, Outcome, OutcomeKind
 from distq.storage import Storage
 from distq.worker import execution
 
@@ -15,9 +15,9 @@ from distq.worker import execution
 class Outbox:
     """The outcomes of one worker process that the storage has not taken yet."""
 
-    def __init__(self, storage: Storage, keep: float) -> None:
-        """`keep` is the time to live of results in seconds."""
-        self._storage, self._keep = storage, keep
+    def __init__(self, storage: Storage, keep: float, batch: int) -> None:
+        """`keep` is the time to live of results in seconds, `batch` how many outcomes go at once."""
+        self._storage, self._keep, self._batch = storage, keep, batch
         self._fresh: deque[tuple[Outcome, float]] = deque()
         self._unsettled: list[Outcome] = []
         self.mean = float("inf")
@@ -41,7 +41,7 @@ class Outbox:
         ]
 
     def settle(self) -> Sequence[Outcome]:
-        """Send what has gathered. Returns what was sent: those leases are held no more.
+        """Send a batch of what has gathered. Returns what was sent: those leases are held no more.
 
         Raises:
             StorageUnavailable: nothing is lost, call again.
@@ -49,9 +49,9 @@ class Outbox:
         self._collect()
         if not self._unsettled:
             return []
-        outcomes = self._unsettled
+        outcomes = self._unsettled[: self._batch]
         ours = self._send(outcomes)
-        self._unsettled = []
+        del self._unsettled[: self._batch]
         for outcome in outcomes if len(ours) < len(outcomes) else ():
             if outcome.id not in ours and outcome.kind is not OutcomeKind.RELEASE:
                 telemetry.emit(
@@ -63,7 +63,8 @@ class Outbox:
         seconds, jobs = 0.0, 0
         while self._fresh:
             outcome, ran = self._fresh.popleft()
-            self._unsettled.append(outcome._replace(ran=ran))
+            # Who has done its work leaves no account of how long it took.
+            self._unsettled.append(outcome if outcome.kind is DONE else outcome._replace(ran=ran))
             seconds, jobs = seconds + ran, jobs + 1
         if jobs:
             latest = seconds / jobs

@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from distq.checks import check, whole
+
+BATCH = 500
+"""Jobs that a process leases at once, where nothing else is said."""
+
+LARGEST_BATCH = 1000
+"""Jobs that one call carries on every storage."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -12,6 +20,8 @@ class Settings:
 
     weights: Mapping[str, int]
     concurrency: int = 1
+    batch: int = BATCH
+    """Jobs that a process leases, and ends it settles, in one statement; what it holds in advance is less."""
     ttl: float = 30.0
     grace: float = 30.0
     watchdog: float = 60.0
@@ -24,6 +34,10 @@ class Settings:
     """A process is replaced when it has used so many MiB; 0 for never."""
     hard_cancel: bool = False
     """Whether a running job that does not stop when it is cancelled costs its process."""
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError."""
+        check("batch", self.batch, f"a whole number from 1 to {LARGEST_BATCH}", whole(1, LARGEST_BATCH))
 
     @property
     def queues(self) -> tuple[str, ...]:

@@ -34,8 +34,8 @@ from distq.worker.scheduler import Scheduler
 from distq.worker.settings import Settings
 from distq.worker.slots import Slots
 
-POLL = 1.0
-"""Seconds between looks at the storage when no hint comes, at most."""
+HASTE = 0.1
+"""Seconds between rounds of a process that ends, at most."""
 
 HEARING = 0.05
 """Seconds after which a process reads its hints, though it does not wait for any."""
@@ -60,7 +60,7 @@ class Worker:
         )
         self._holdings = Holdings(storage, name, settings.ttl)
         self._running = Running(slots, hard_cancel=settings.hard_cancel)
-        self._outbox = Outbox(storage, app.result_ttl)
+        self._outbox = Outbox(storage, app.result_ttl, settings.batch)
         self._lanes = Lanes(Context(app, self._running, self._holdings, self._done), settings.concurrency)
         self._maintenance = Maintenance(storage, queues, settings.ttl)
         self._intake = Intake(settings, self._holdings, self._lanes, self._outbox, self._maintenance)
@@ -71,7 +71,6 @@ class Worker:
         self._duties = (self._maintenance, self._scheduler, self._announcer, retention)
         self._ending = Ending(settings, storage, self._intake)
         self._listener = storage.listener(queues=queues, worker=name)
-        self._beat = min(POLL, settings.ttl / 4)
         self._failures = 0
         self._parked = False
         self._heard_at = 0.0
@@ -184,6 +183,8 @@ class Worker:
     def _settle(self) -> None:
         outcomes = self._outbox.settle()
         self._holdings.drop(outcomes)
+        if outcomes:
+            self._intake.rouse()
         if self._running.unwanted:
             self._running.unwanted.difference_update(outcome.id for outcome in outcomes)
 
@@ -210,8 +211,8 @@ class Worker:
     def _park(self) -> None:
         """Wait for a hint from the storage, an outcome, a signal, a time limit, or the next pass."""
         self._parked = True
-        beat = self._beat / 10 if self._ending.begun else self._beat
-        until = min(time.monotonic() + beat, self._running.next_limit, self._scheduler.next_at)
+        next_round = time.monotonic() + HASTE if self._ending.begun else self._maintenance.next_at
+        until = min(next_round, self._running.next_limit, self._scheduler.next_at)
         while not self._outbox and (left := until - time.monotonic()) > 0:
             heard = self._hear(left)
             # That jobs became ready is of no use to who has no room for them.
@@ -223,6 +224,8 @@ class Worker:
         heard = self._listener.wait(timeout=timeout, wakeup=self._wakeup)
         self._holdings.asked = self._holdings.asked or heard.cancel
         self._heard_at = time.monotonic()
+        if heard.ready:
+            self._intake.rouse()
         return heard
 
     def _listen(self) -> None:

@@ -14,6 +14,7 @@ from distq.ids import new_ids
 from distq.job import CRASH_BUDGET, Enqueued, JobState, Lease, Outcome, OutcomeKind, Unique
 from distq.messages import decode_error
 from distq.storage import Storage
+from distq.worker.settings import LARGEST_BATCH
 from tests.contract.steps import (
     NEVER,
     QUEUE,
@@ -124,6 +125,20 @@ def test_racing_workers_share_without_overlap(storage: Storage) -> None:
     for thread in threads:
         thread.join()
     assert sorted(taken) == sorted(ids)
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.DONE, OutcomeKind.RETRY])
+@pytest.mark.parametrize("batch", [1, 2, 7, 500, LARGEST_BATCH])
+def test_nothing_depends_on_how_many_a_call_carries(storage: Storage, batch: int, kind: OutcomeKind) -> None:
+    ids = add(storage, 2 * batch + 1)
+    batches = [take(storage, batch) for _ in range(4)]
+    assert [len(leases) for leases in batches] == [batch, batch, 1, 0]
+    assert [lease.id for leases in batches for lease in leases] == ids
+    assert [settle(storage, leases, kind) for leases in batches[:3]] == [
+        {lease.id for lease in leases} for leases in batches[:3]
+    ]
+    left = [take(storage, batch) for _ in range(4)]
+    assert [lease.id for leases in left for lease in leases] == ([] if kind is OutcomeKind.DONE else ids)
 
 
 def test_each_lease_has_a_new_token(storage: Storage) -> None:
@@ -269,6 +284,35 @@ def test_a_pass_follows_another_at_once_only_when_eager(storage: Storage) -> Non
     again = storage.run(storage.tick(QUEUE, limit=1, grace=60, outage=NEVER))
     eager = storage.run(storage.tick(QUEUE, limit=1, grace=60, outage=NEVER, eager=True))
     assert (again.promoted, eager.promoted) == (0, 1)
+
+
+def test_a_pass_says_whether_a_lease_would_find_something(storage: Storage) -> None:
+    def ready(*, eager: bool) -> bool:
+        return storage.run(storage.tick(QUEUE, limit=9, grace=60, outage=NEVER, eager=eager)).ready
+
+    def ready_both_ways() -> list[bool]:
+        return [ready(eager=True), ready(eager=False)]
+
+    assert ready_both_ways() == [False, False]
+    add(storage, queue="other")
+    assert ready_both_ways() == [False, False]
+    add(storage)
+    assert ready_both_ways() == [True, True]
+    storage.run(storage.pause(QUEUE, paused=True))
+    assert ready_both_ways() == [False, False]
+    storage.run(storage.pause(QUEUE, paused=False))
+    leases = take(storage)
+    assert ready_both_ways() == [False, False]
+    expire(storage, leases)
+    assert ready_both_ways() == [True, True]
+    settle(storage, take(storage, alone=True), OutcomeKind.DONE)
+    assert ready_both_ways() == [False, False]
+
+
+def test_a_pass_that_promotes_says_that_jobs_are_ready(storage: Storage) -> None:
+    add(storage, delay=0.01)
+    passed = eventually(lambda: found if (found := tick(storage)).promoted else None)
+    assert passed.ready
 
 
 def test_whole_and_broken_seconds_may_be_mixed(storage: Storage) -> None:

@@ -1,4 +1,5 @@
--- One maintenance pass over all queues, skipped where another worker has just made one.
+-- One maintenance pass over all queues, skipped where another worker has just made one. In any case it looks whether
+-- the queue has ready jobs; for those without crashes from `since` on, as a lease does.
 WITH pulse AS MATERIALIZED (
     -- What a pass has taken leaves entries in the indexes, which it need not see again; but now and then it looks for
     -- what was locked, or not committed yet.
@@ -88,6 +89,15 @@ WITH pulse AS MATERIALIZED (
         ORDER BY since LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
     ))
+), open AS MATERIALIZED (
+    SELECT WHERE NOT EXISTS (SELECT FROM distq.queue WHERE name = %(queue)s AND paused)
+), first AS MATERIALIZED (
+    -- Where a lease of the queue would begin.
+    SELECT ready_at FROM distq.job
+    WHERE queue = %(queue)s AND state = 'ready' AND crashes = 0 AND ready_at >= to_timestamp(%(since)s)
+          AND EXISTS (SELECT FROM open)
+    ORDER BY ready_at, id
+    LIMIT 1
 ), told AS MATERIALIZED (
     SELECT distq.tell_ended(ARRAY(SELECT id FROM ended), %(ended_channel)s)
     WHERE EXISTS (SELECT FROM distq.watch) AND EXISTS (SELECT FROM ended)
@@ -103,4 +113,10 @@ SELECT (SELECT count(*) FROM promoted),
        * ((SELECT count(*) FROM distq.job WHERE queue = %(queue)s AND state = 'ready' AND crashes > 0)
           + (SELECT count(*) FROM promoted WHERE queue = %(queue)s AND crashes > 0)
           + (SELECT count(*) FROM reclaimed WHERE queue = %(queue)s)),
+       EXISTS (SELECT FROM open)
+       AND (EXISTS (SELECT FROM first)
+            OR EXISTS (SELECT FROM distq.job WHERE queue = %(queue)s AND state = 'ready' AND crashes > 0)
+            OR EXISTS (SELECT FROM promoted WHERE queue = %(queue)s)
+            OR EXISTS (SELECT FROM reclaimed WHERE queue = %(queue)s)),
+       (SELECT extract(epoch FROM ready_at)::float8 FROM first),
        (SELECT count(*) FROM told) + (SELECT count(*) FROM woken)
