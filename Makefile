@@ -3,16 +3,25 @@
 JOBS ?= 10000
 SEQUENCES ?= 2000
 ARGS ?=
+BASE ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help bench try test test-deep check fmt clean rabbitmq-server pgbouncer
+.PHONY: help bench bench-gate bench-parts try test test-deep check fmt clean rabbitmq-server pgbouncer
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 bench: .venv/.bench rabbitmq-server ## Set up and compare the contenders: JOBS=10000 ARGS="--adapters distq-redis,celery-redis"
 	@.venv/bin/python -m scenarios.run --jobs $(JOBS) $(ARGS)
+
+bench-gate: .venv/.bench ## Fail where distq is slower than it was, for minutes: BASE=v1.0, else the last release
+	@.venv/bin/python -m scenarios.against $(BASE) $(ARGS)
+
+bench-parts: .venv/.bench ## Print what the parts of distq cost, for minutes: ARGS="--rounds 3"
+	@.venv/bin/python -m tests.performance.budget $(ARGS)
+	@.venv/bin/python -m tests.performance.enqueue $(ARGS)
+	@.venv/bin/python -m tests.performance.listeners $(ARGS)
 
 try: .venv/.bench ## Start a PostgreSQL and a Redis to try distq with, until Ctrl-C
 	@.venv/bin/python -m scenarios.servers

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, product
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import get_args
 
 from adapters.base import Profile, Service, Tier
 from adapters.registry import REGISTRY, Unavailable, load
 from scenarios import arguments
 from scenarios.arguments import each
 from scenarios.presets import PRESETS, Preset, Setting
+from scenarios.usage import Parser
 from scenarios.workload import Shape
 
 
@@ -44,11 +45,6 @@ class Options:
     seed: int
     out: Path
     urls: dict[Service, str | None]
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {' '.join(message.split())}\n")
 
 
 def parse(command: Sequence[str] | None = None) -> Options:
@@ -83,7 +79,7 @@ def parse(command: Sequence[str] | None = None) -> Options:
     )
 
 
-def _refuse(parser: _Parser, given: argparse.Namespace, preset: Preset) -> None:
+def _refuse(parser: Parser, given: argparse.Namespace, preset: Preset) -> None:
     """What does not go together."""
     if preset.shape == "steady":
         if given.jobs:
@@ -119,8 +115,8 @@ def _describe(name: str) -> str:
     return f"{servers:<19} {(adapter.__doc__ or '').partition(chr(10))[0]}".rstrip()
 
 
-def _parser() -> _Parser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m scenarios.run",
         description="Compare the contenders on real servers.",
         epilog="Scenarios:\n" + "\n".join(f"  {name:<15} {preset.about}" for name, preset in PRESETS.items()),
@@ -186,7 +182,7 @@ def _default_out(scenario: str) -> Path:
     return next(path for path in map(Path("results").joinpath, names) if not path.exists())
 
 
-def _writable(parser: _Parser, path: Path) -> Path:
+def _writable(parser: Parser, path: Path) -> Path:
     """Make the folder, so that it is the run's own before anything is measured."""
     if (path / "summary.csv").exists():
         parser.error(f"--out {path}: there is a run already; name another folder")

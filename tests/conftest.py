@@ -18,7 +18,9 @@ from tests.world import World, open_world, url_of
 
 #: Always the same examples: a test fails where something was changed. `make test-deep` looks for new ones.
 settings.register_profile("same", derandomize=True, deadline=None)
-settings.register_profile("deep", deadline=None, max_examples=int(os.environ.get("SEQUENCES", "2000")), print_blob=True)
+settings.register_profile(
+    "deep", deadline=None, max_examples=int(os.environ.get("SEQUENCES", "2000")), print_blob=True
+)
 settings.load_profile("same")
 
 

@@ -1,0 +1,1 @@
+"""Programs that print what distq's parts cost: `make bench-parts`. Figures of one machine, and no tests."""
