@@ -18,7 +18,7 @@ from typing import ClassVar
 from adapters.base import CELL_VARIABLE, Adapter, Cell, JobSpec, Profile, Promises, Service, Submission
 from adapters.stores import PostgresStore, RedisStore
 from distq import DistQ, JobState, StorageError
-from distq.worker.intake import LARGEST_BATCH
+from distq.worker.settings import BATCH
 
 QUEUE = "bench"
 TASK = "bench.job"
@@ -59,8 +59,8 @@ class DistqAdapter(Adapter):
             acked="after the run, with the result, in one transaction",
             fenced=True,
             results=f"{cls.service}, kept an hour",
-            prefetch=f"what 50 ms will run, up to {LARGEST_BATCH}",
-            batch=f"{_CHUNK} enqueued, up to {LARGEST_BATCH} settled",
+            prefetch=f"what 50 ms will run, up to {BATCH}",
+            batch=f"{_CHUNK} enqueued, up to {BATCH} settled",
             redelivery_s=1.0,
         )
 
@@ -101,7 +101,7 @@ class DistqAdapter(Adapter):
         return found
 
     def effective_settings(self) -> Mapping[str, str]:
-        return {"distq": version("distq"), "largest batch": str(LARGEST_BATCH), **self._server_settings()}
+        return {"distq": version("distq"), "batch": str(self._cell.batch or BATCH), **self._server_settings()}
 
     @abstractmethod
     def _server_settings(self) -> Mapping[str, str]:

@@ -11,12 +11,10 @@ from distq.worker.holdings import Holdings
 from distq.worker.lanes import Lanes
 from distq.worker.maintenance import Maintenance
 from distq.worker.outbox import Outbox
-from distq.worker.settings import BATCH, Settings
+from distq.worker.settings import Settings
 
 HORIZON = 0.05
 """Seconds of work that a process holds in advance."""
-
-LARGEST_BATCH = BATCH
 
 PATIENCE = 1.0
 """Seconds after which a leased job that has not begun is given back."""
