@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, LogLocator, NullLocator
 
 from scenarios import look
 from scenarios.look import Picture, colour, marker
@@ -40,8 +39,8 @@ def sweep(summary: pd.DataFrame, setting: str, foot: str) -> Picture:
             _line(axes, name, table.loc[table.loc[:, "contender"] == name])
         axes.set(xscale="log", yscale="log", xlabel=_SWEPT[setting], ylabel="jobs per second (log scale)")
         axes.grid(axis="y")
-        _at_values(axes, sorted(set(table.loc[:, "x"])))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+        _in_plain_numbers(axes.xaxis, FixedLocator(sorted(set(table.loc[:, "x"]))))
+        _in_plain_numbers(axes.yaxis, LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
         figure.legend(loc="outside right upper", fontsize=7)
         figure.supxlabel(foot, x=0.01, ha="left", fontsize=6, color=look.QUIET)
     return figure
@@ -55,10 +54,10 @@ def _line(axes: Axes, name: str, rows: pd.DataFrame) -> None:
     axes.errorbar(rows.loc[:, "x"], middle, yerr=ends, elinewidth=1, label=name, **look_of)
 
 
-def _at_values(axes: Axes, values: list[Any]) -> None:
-    axes.xaxis.set_major_locator(FixedLocator(values))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+def _in_plain_numbers(axis: Axis, places: Locator) -> None:
+    axis.set_major_locator(places)
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def rates(summary: pd.DataFrame, jobs: pd.DataFrame, foot: str) -> Picture:

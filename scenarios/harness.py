@@ -106,6 +106,7 @@ class Harness:
             began_ns = result.began_ns = time.monotonic_ns()
             sent = send(self._adapter, self._workload, self._layout, began_ns=began_ns)
             result.timeout = not drain.wait(pool, began_ns / 1e9 + self._workload.limit_s) or sent.overdue
+            pool.wait_for(lambda: time.monotonic() >= began_ns / 1e9 + self._workload.lasts_s)
             result.measured = spending.so_far()
         result.measured |= {"producer_cpu_s": sent.cpu_s} | memory.seen() | self._spent(costs)
         result.failures = sent.failures(self._workload.jobs)

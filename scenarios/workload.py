@@ -60,6 +60,11 @@ class Workload(BaseModel):
         return accumulate(source.expovariate(self.rate) for _ in range(self.jobs))
 
     @property
+    def lasts_s(self) -> float:
+        """Steady: how long the load is to last, whether anything happens or not; else 0."""
+        return self.jobs / self.rate if self.scenario == "steady" else 0.0
+
+    @property
     def limit_s(self) -> float:
         """From the start until what is not done is given up."""
         return max(self.offsets_s()) + self.deadline_s

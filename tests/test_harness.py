@@ -142,6 +142,7 @@ def test_a_steady_load_is_sent_as_it_is_intended(make_plan: MakePlan) -> None:
     offsets = [round(offset * 1e9) for offset in plan.workload.offsets_s()]
     assert (jobs["intended_ns"] - result.began_ns).tolist() == offsets
     assert (jobs["sent_ns"] >= jobs["intended_ns"]).all()
+    assert row["watched_s"] >= plan.workload.lasts_s == JOBS / 200
     assert 0.2 < row["sent_share"] <= 1
     assert 0 <= row["sent_lag_s"] < 0.25
     assert 0 < row["send_p50_ms"] <= row["send_p99_ms"] <= row["start_p99_ms"]
