@@ -7,10 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, Locator, LogLocator, NullLocator
+from matplotlib.ticker import AutoLocator, FixedLocator, FuncFormatter, Locator, LogLocator, NullLocator
 
 from scenarios import look
 from scenarios.look import Picture, colour, marker
+from scenarios.plots import LOG_FROM
 from scenarios.statistics import MEASURED, rate_curve
 from scenarios.tables import contenders, groups
 
@@ -37,10 +38,10 @@ def sweep(summary: pd.DataFrame, setting: str, foot: str) -> Picture:
         axes = figure.subplots()
         for name in look.order(table):
             _line(axes, name, table.loc[table.loc[:, "contender"] == name])
-        axes.set(xscale="log", yscale="log", xlabel=_SWEPT[setting], ylabel="jobs per second (log scale)")
+        axes.set(xscale="log", xlabel=_SWEPT[setting])
         axes.grid(axis="y")
         _in_plain_numbers(axes.xaxis, FixedLocator(sorted(set(table.loc[:, "x"]))))
-        _in_plain_numbers(axes.yaxis, LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
+        _rate_axis(axes, table.loc[:, "jobs_per_s"])
         figure.legend(loc="outside right upper", fontsize=7)
         figure.supxlabel(foot, x=0.01, ha="left", fontsize=6, color=look.QUIET)
     return figure
@@ -52,6 +53,15 @@ def _line(axes: Axes, name: str, rows: pd.DataFrame) -> None:
     ends = np.abs(rows.loc[:, ["jobs_per_s_min", "jobs_per_s_max"]].to_numpy().T - middle.to_numpy())
     look_of = {"color": colour(name), "marker": marker(name), "ms": 5, "lw": 1.2, "mec": "white", "mew": 0.5}
     axes.errorbar(rows.loc[:, "x"], middle, yerr=ends, elinewidth=1, label=name, **look_of)
+
+
+def _rate_axis(axes: Axes, rates: pd.Series) -> None:
+    if rates.max() > LOG_FROM * rates.min():
+        axes.set(yscale="log", ylabel="jobs per second (log scale)")
+        _in_plain_numbers(axes.yaxis, LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
+    else:
+        axes.set(ylim=(0, None), ylabel="jobs per second")
+        _in_plain_numbers(axes.yaxis, AutoLocator())
 
 
 def _in_plain_numbers(axis: Axis, places: Locator) -> None:

@@ -20,7 +20,7 @@ from scenarios.printing import TIMES, number
 from scenarios.statistics import BASELINE, MEASURED, PARTS, PERCENTILES, SETTINGS, Floats, finish_curve
 from scenarios.tables import LATENCIES, contenders, groups, parts
 
-_LOG_FROM = 20
+LOG_FROM = 20
 """Spread, largest to smallest, from which an axis of rates is logarithmic."""
 _LABELLED_SHARE = 7
 _PART_COLOURS: dict[str, str] = dict(zip(PARTS, ("#CFCFCF", "#8F8F8F", "#E3B23C", "#35476F"), strict=True))
@@ -65,7 +65,7 @@ def _rate_row(axes: Axes, y: float, row: Row, blocks: list[Row]) -> None:
 
 def _rate_axis(axes: Axes, rates: Floats) -> None:
     axes.set_xlabel("jobs per second")
-    if rates.size and rates.max() > _LOG_FROM * rates.min():
+    if rates.size and rates.max() > LOG_FROM * rates.min():
         axes.set_xlabel("jobs per second (log scale)")
         look.log_axis(axes, rates.min() / 1.5, rates.max() * 1.5)
     else:
