@@ -86,7 +86,7 @@ def _refuse(parser: Parser, given: argparse.Namespace, preset: Preset) -> None:
             parser.error(f"--jobs: in --scenario {given.scenario} --rate and --for say how many")
     elif given.rate or given.seconds:
         parser.error("--rate and --for are for --scenario steady and idle")
-    if given.behind and preset.shape != "backlog":
+    if any(given.behind or ()) and preset.shape != "backlog":
         parser.error("--behind: only where a backlog is filled first can jobs lie behind the measured ones")
 
 
@@ -123,9 +123,24 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    _add_settings(parser)
+    _add_conditions(parser)
+    for option in ("--postgres-url", "--redis-url", "--amqp-url"):
+        parser.add_argument(option, metavar="URL", help="use this server instead of a private one")
+    parser.add_argument(
+        "--list", action="store_true", help="print the contenders and what they need, and exit"
+    )
+    return parser
+
+
+def _add_settings(parser: Parser) -> None:
+    """The scenario, and what it sets the defaults of."""
     add = parser.add_argument
     add(
-        "--scenario", choices=PRESETS, default="burst", help="see below; it sets the defaults of the next six"
+        "--scenario",
+        choices=PRESETS,
+        default="burst",
+        help="see below; it sets the defaults of the next nine",
     )
     add("--jobs", type=each(arguments.jobs), metavar="N[,N…]", help="how many")
     add(
@@ -137,6 +152,12 @@ def _parser() -> Parser:
     add("--disturb", type=each(arguments.disturbance), metavar="D[,D…]", help="none, snapshot")
     add("--rate", type=arguments.rate, metavar="R", help="steady: jobs a second")
     add("--for", type=arguments.seconds, dest="seconds", metavar="S", help="steady: how long")
+    add("--deadline", type=arguments.seconds, metavar="S", help="seconds until a cell is given up")
+
+
+def _add_conditions(parser: Parser) -> None:
+    """Who is measured, how often, and under which conditions for all."""
+    add = parser.add_argument
     add(
         "--adapters",
         type=arguments.adapters,
@@ -167,13 +188,8 @@ def _parser() -> Parser:
         metavar="W",
         help="noop, sleep:MS or cpu:MS in each job",
     )
-    add("--deadline", type=arguments.seconds, metavar="S", help="seconds until a cell is given up")
     add("--seed", type=arguments.seed, metavar="S", help="of the order of contenders and of the payloads")
     add("--out", type=Path, metavar="DIR", help="results/<UTC>-<scenario> unless given")
-    for option in ("--postgres-url", "--redis-url", "--amqp-url"):
-        add(option, metavar="URL", help="use this server instead of a private one")
-    add("--list", action="store_true", help="print the contenders and what they need, and exit")
-    return parser
 
 
 def _default_out(scenario: str) -> Path:

@@ -68,6 +68,10 @@ def test_a_preset_is_a_few_settings_of_one_shape(name: str, tmp_path: Path) -> N
     assert len(set(given.settings)) == len(given.settings)
 
 
+def test_nothing_behind_may_be_said_of_any_scenario(tmp_path: Path) -> None:
+    assert {setting.behind for setting in parse(tmp_path, "--behind", "0").settings} == {0}
+
+
 def test_the_command_line_comes_before_the_preset(tmp_path: Path) -> None:
     given = parse(tmp_path, "--scenario", "sweep-workers", "--workers", "3", "--jobs", "7")
     assert [(setting.workers, setting.jobs) for setting in given.settings] == [(3, 7)]
