@@ -21,7 +21,7 @@ from distq.cli import cli
 from distq.options import Options, TaskOptions
 from distq.postgres import executor as postgres
 from distq.redis import executor as redis
-from distq.worker import execution, intake, settings
+from distq.worker import execution, intake, outbox, settings
 from tests.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -179,6 +179,7 @@ def test_limits_are_those_of_the_code() -> None:
         f"a job survives: {job.CRASH_BUDGET - 1}; the third",
         f"in one call: `--batch`: {settings.BATCH} by default, {settings.LARGEST_BATCH:,} at most",
         f"in advance: fewer than `--batch`, and no more than {intake.HORIZON * 1000:.0f} ms",
+        f"to be settled with: {outbox.GATHER * 1000:.0f} ms",
         f"or of an event loop: {postgres.MAX_CONNECTIONS}",
     ):
         assert limit in stated

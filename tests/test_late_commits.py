@@ -20,7 +20,7 @@ from tests.world import World, open_world, url_of
 OPEN_S = 10.0
 """How long the transaction is open."""
 
-BACKLOG, CHUNK = 3000, 500
+BACKLOG, CHUNK = 10_000, 500
 """How many jobs have not ended, and how many are added at once."""
 
 

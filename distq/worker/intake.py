@@ -74,10 +74,22 @@ class Intake:
         """How many jobs there is room for: none where that is a sliver of what is held in advance."""
         if self._holdings and (self._alone or self._maintenance.draining):
             return 0
-        slots, mean = self._settings.concurrency, self._outbox.mean
-        ahead = min(int(slots * HORIZON / mean), self._settings.batch - 1) if mean < HORIZON else 0
-        room = slots + ahead - len(self._holdings)
+        ahead = self._ahead()
+        room = self._settings.concurrency + ahead - len(self._holdings)
         return int(min(room, self._budget)) if room > ahead // 2 else 0
+
+    def enough(self) -> int:
+        """How many outcomes are worth a trip to the storage.
+
+        One, unless jobs wait in this process: then as many as make room for more.
+        """
+        waiting = len(self._holdings) - len(self._outbox) - self._settings.concurrency
+        return max(1, len(self._outbox) + waiting - self._ahead() // 2 + 1)
+
+    def _ahead(self) -> int:
+        """How many jobs to hold beyond those that run."""
+        slots, mean = self._settings.concurrency, self._outbox.mean
+        return min(int(slots * HORIZON / mean), self._settings.batch - 1) if mean < HORIZON else 0
 
     def _lease_from(self, queue: str, limit: int) -> int:
         idle = not self._holdings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 
@@ -10,6 +11,9 @@ from distq.errors import SchemaError, StorageError, StorageUnavailable
 from distq.job import DONE, Lease, Outcome, OutcomeKind
 from distq.storage import Storage
 from distq.worker import execution
+
+GATHER = 0.025
+"""Seconds that an outcome waits for others, at most, while jobs wait in the process anyway."""
 
 
 class Outbox:
@@ -20,11 +24,12 @@ class Outbox:
         self._storage, self._keep, self._batch = storage, keep, batch
         self._fresh: deque[tuple[Outcome, float]] = deque()
         self._unsettled: list[Outcome] = []
+        self._settled_at = 0.0
         self.mean = float("inf")
         """How long jobs run, in seconds: of the latest batches, the last one counts half."""
 
-    def __bool__(self) -> bool:
-        return bool(self._fresh or self._unsettled)
+    def __len__(self) -> int:
+        return len(self._fresh) + len(self._unsettled)
 
     def add(self, outcome: Outcome, seconds: float) -> None:
         """Take an outcome and how long its job ran; from any thread."""
@@ -40,6 +45,11 @@ class Outbox:
             if (lease.id, lease.token) not in ended
         ]
 
+    def due(self, enough: int) -> bool:
+        """Whether there are outcomes, and so many, or for so long, that they are to be settled."""
+        count = len(self)
+        return count >= enough or (count > 0 and time.monotonic() > self._settled_at + GATHER)
+
     def settle(self) -> Sequence[Outcome]:
         """Send a batch of what has gathered. Returns what was sent: those leases are held no more.
 
@@ -51,6 +61,7 @@ class Outbox:
             return []
         outcomes = self._unsettled[: self._batch]
         ours = self._send(outcomes)
+        self._settled_at = time.monotonic()
         del self._unsettled[: self._batch]
         for outcome in outcomes if len(ours) < len(outcomes) else ():
             if outcome.id not in ours and outcome.kind is not OutcomeKind.RELEASE:
@@ -65,7 +76,8 @@ class Outbox:
             outcome, ran = self._fresh.popleft()
             # Who has done its work leaves no account of how long it took.
             self._unsettled.append(outcome if outcome.kind is DONE else outcome._replace(ran=ran))
-            seconds, jobs = seconds + ran, jobs + 1
+            # Who has not run says nothing of how long jobs do.
+            seconds, jobs = seconds + ran, jobs + (ran > 0)
         if jobs:
             latest = seconds / jobs
             self.mean = latest if self.mean == float("inf") else (self.mean + latest) / 2

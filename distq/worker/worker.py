@@ -26,7 +26,7 @@ from distq.worker.holdings import Holdings
 from distq.worker.intake import PATIENCE, Intake
 from distq.worker.lanes import Context, Lanes
 from distq.worker.maintenance import Maintenance
-from distq.worker.outbox import Outbox
+from distq.worker.outbox import GATHER, Outbox
 from distq.worker.presence import Announcer
 from distq.worker.retention import Keep, Retention
 from distq.worker.running import Run, Running
@@ -73,6 +73,7 @@ class Worker:
         self._listener = storage.listener(queues=queues, worker=name)
         self._failures = 0
         self._parked = False
+        self._enough = 1
         self._heard_at = 0.0
         self._wakeup, self._waker = os.pipe()
         for descriptor in (self._wakeup, self._waker):
@@ -132,10 +133,12 @@ class Worker:
         # Also who is too busy to wait hears what there is: a storage may rely on that.
         if time.monotonic() > self._heard_at + HEARING:
             self._hear(0.0)
+        due = self._due()
         # Renew first: what cannot be settled must not cost the others their leases.
-        self._running.cancel(self._holdings.renew(urgent=bool(self._outbox)))
+        self._running.cancel(self._holdings.renew(urgent=due))
         self._doom(self._running.overdue())
-        self._settle()
+        if due or self._ending.begun:
+            self._settle()
         self._recall_idle()
         self._holdings.disown()
         self._ending.limit()
@@ -176,9 +179,13 @@ class Worker:
     def _done(self, outcome: Outcome, seconds: float) -> None:
         """Called by the lanes, in their threads."""
         self._outbox.add(outcome, seconds)
-        if self._parked:
+        if self._parked and len(self._outbox) >= self._enough:
             self._parked = False
             os.write(self._waker, b"\0")
+
+    def _due(self) -> bool:
+        self._enough = self._intake.enough()
+        return self._outbox.due(self._enough)
 
     def _settle(self) -> None:
         outcomes = self._outbox.settle()
@@ -209,11 +216,13 @@ class Worker:
     # -- wait --------------------------------------------------------------------------------------
 
     def _park(self) -> None:
-        """Wait for a hint from the storage, an outcome, a signal, a time limit, or the next pass."""
+        """Wait for a hint from the storage, outcomes, a signal, a time limit, or the next pass."""
         self._parked = True
         next_round = time.monotonic() + HASTE if self._ending.begun else self._maintenance.next_at
         until = min(next_round, self._running.next_limit, self._scheduler.next_at)
-        while not self._outbox and (left := until - time.monotonic()) > 0:
+        if self._enough > 1:
+            until = min(until, time.monotonic() + GATHER)
+        while not self._due() and (left := until - time.monotonic()) > 0:
             heard = self._hear(left)
             # That jobs became ready is of no use to who has no room for them.
             if self._ending.begun or not heard.ready or heard.cancel or self._intake.room():
