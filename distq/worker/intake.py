@@ -16,6 +16,9 @@ from distq.worker.settings import Settings
 HORIZON = 0.05
 """Seconds of work that a process holds in advance."""
 
+DOUBT = 0.05
+"""Seconds after which a queue that was empty may be so no more, and the hint that said so have been lost."""
+
 PATIENCE = 1.0
 """Seconds after which a leased job that has not begun is given back."""
 
@@ -32,6 +35,7 @@ class Intake:
         self._budget = settings.max_jobs or float("inf")
         self._alone = self._quiet = False
         self._fed_at = time.monotonic()
+        self._drained_at = float("-inf")
         self.hungry_since = float("inf")
         """Since when, on the monotonic clock, there was room and nothing was leased."""
 
@@ -43,12 +47,14 @@ class Intake:
     def lease(self) -> bool:
         """Fill what room there is. Returns whether there may be more to lease. Raises StorageError.
 
-        Who found nothing does not ask again until something happens, or a maintenance pass sees jobs.
+        Who found less than there was room for does not ask again before a hint, or a maintenance pass that
+        sees jobs; or in doubt when a job has ended.
         """
-        if self._quiet and not self._maintenance.ready:
+        if self._maintenance.take_ready():
+            self.rouse()
+        if self._quiet:
             return False
         asked: set[str] = set()
-        found = 0
         for _ in range(len(self._turns)):
             if not (room := self.room()):
                 self.hungry_since = float("inf")
@@ -60,15 +66,17 @@ class Intake:
                 continue
             asked.add(queue)
             limit = min(room, self._settings.batch)
-            if (leased := self._lease_from(queue, limit)) == limit:
+            if self._lease_from(queue, limit) == limit:
                 return True
-            found += leased
-        self._quiet = not found
+        # Behind a suspect, which is leased alone, others may wait.
+        self._quiet = not self._alone
+        self._drained_at = time.monotonic()
         return False
 
-    def rouse(self) -> None:
-        """Ask again: there was a hint of jobs, or one has ended."""
-        self._quiet = False
+    def rouse(self, *, doubting: bool = False) -> None:
+        """Ask again: there was a hint of jobs. Or, in doubt, one has ended."""
+        if not doubting or time.monotonic() > self._drained_at + DOUBT:
+            self._quiet = False
 
     def room(self) -> int:
         """How many jobs there is room for: none where that is a sliver of what is held in advance."""

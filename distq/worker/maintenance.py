@@ -36,7 +36,7 @@ class Maintenance:
         self._interval = min(INTERVAL, ttl / 4)
         self._due_at = dict.fromkeys(queues, time.monotonic())
         self._full: set[str] = set()
-        self._ready: set[str] = set()
+        self._ready = False
         self._drain_until = float("-inf")
 
     def make(self) -> None:
@@ -57,10 +57,10 @@ class Maintenance:
         """Whether the last pass left something to do."""
         return bool(self._full)
 
-    @property
-    def ready(self) -> bool:
-        """Whether the last pass over a queue saw jobs to lease."""
-        return bool(self._ready)
+    def take_ready(self) -> bool:
+        """Whether a pass since the last call saw jobs to lease."""
+        ready, self._ready = self._ready, False
+        return ready
 
     @property
     def next_at(self) -> float:
@@ -78,7 +78,7 @@ class Maintenance:
 
     def _take_note(self, queue: str, tick: Tick) -> None:
         now = time.monotonic()
-        (self._ready.add if tick.ready else self._ready.discard)(queue)
+        self._ready |= bool(tick.ready)
         if tick.suspects and now > self._drain_until + DRAIN_PAUSE and random.random() < DRAIN_CHANCE:
             self._drain_until = now + DRAIN
         if tick.reclaimed or tick.buried:

@@ -191,7 +191,7 @@ class Worker:
         outcomes = self._outbox.settle()
         self._holdings.drop(outcomes)
         if outcomes:
-            self._intake.rouse()
+            self._intake.rouse(doubting=True)
         if self._running.unwanted:
             self._running.unwanted.difference_update(outcome.id for outcome in outcomes)
 
