@@ -6,7 +6,9 @@ import asyncio
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import hiredis
@@ -14,7 +16,7 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
+from redis.exceptions import ConnectionError, NoScriptError, ResponseError, TimeoutError
 from redis.retry import Retry
 
 from distq.redis import scripts
@@ -46,15 +48,6 @@ class Call(NamedTuple):
         return "EVALSHA", scripts.sha(self.script), len(self.keys), *self.keys, *self.arguments
 
 
-class _Packer:
-    """Packs commands for redis-py, and a call as a whole: of that its own way makes ten copies."""
-
-    def pack(self, name: str, *arguments: Any) -> list[bytes]:
-        first = arguments[0] if arguments else None
-        command: Any = first.command if isinstance(first, Call) else (*name.split(), *arguments)
-        return [hiredis.pack_command(command)]
-
-
 class Chain(NamedTuple):
     """Calls, and those that follow from their answers; its own answers are those of both."""
 
@@ -76,19 +69,33 @@ def _met_silence(turns: Turns[Any], error: Exception, began: float) -> bool:
 
 
 class Executor:
-    """Runs calls from any thread, on redis-py's pool; safe after a fork."""
+    """Runs calls from any thread, each on a connection of a small pool; safe after a fork.
+
+    redis-py makes the connections and reads the answers. Its client takes as long for a command as the server
+    and the network together, so calls go past it.
+    """
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        options = _options(target.url) | {"command_packer": _Packer()}
-        pool = redis.BlockingConnectionPool.from_url(target.url, retry=Retry(NoBackoff(), 0), **options)
-        self.client = redis.Redis(connection_pool=pool)
         self._checked = False
         self._reset()
 
     def _reset(self) -> None:
+        self._idle: deque[redis.Connection] = deque()
         self._turns = Turns(threading.BoundedSemaphore(MAX_CONNECTIONS))
         self._pid = os.getpid()
+
+    @cached_property
+    def client(self) -> redis.Redis:
+        """For all that is no call."""
+        return redis.Redis(connection_pool=self._pool)
+
+    @cached_property
+    def _pool(self) -> redis.BlockingConnectionPool:
+        retry = Retry(NoBackoff(), 0)
+        return redis.BlockingConnectionPool.from_url(
+            self._target.url, retry=retry, **_options(self._target.url)
+        )
 
     def run(self, request: Sequence[Call] | Chain, *, repeatable: bool) -> list[Any]:
         """Run calls in one round trip, or a chain in two; the answer of each, in order.
@@ -117,37 +124,68 @@ class Executor:
         if not request:
             return []
         if not self._checked:
-            self._check()
+            self._target.check(self.version())
+            self._checked = True
+        commands = [call.command for call in request]
         try:
-            return self._send(request)
+            return self._exchange(commands)
         except NoScriptError:
             self.load_scripts()
-            return self._send(request)
+            return self._exchange(commands)
 
-    def _send(self, calls: Sequence[Call]) -> list[Any]:
-        if len(calls) == 1:
-            return [self.client.execute_command("EVALSHA", calls[0])]
-        pipeline = self.client.pipeline(transaction=False)
-        for call in calls:
-            pipeline.execute_command("EVALSHA", call)
-        return pipeline.execute()
+    def _exchange(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Send commands at once, and wait for all answers. Raises the first that is an error."""
+        idle, sound = self._idle, False
+        connection = self._take(idle)
+        try:
+            packed = b"".join(map(hiredis.pack_command, commands))
+            connection.send_packed_command([packed], check_health=False)
+            answers = [_read(connection) for _ in commands]
+            sound = True
+        finally:
+            if sound and idle is self._idle:
+                idle.append(connection)
+            else:
+                connection.disconnect()
+        for answer in answers:
+            if isinstance(answer, ResponseError):
+                raise answer
+        return answers
 
-    def _check(self) -> None:
-        self._target.check(self.version())
-        self._checked = True
+    def _take(self, idle: deque[redis.Connection]) -> redis.Connection:
+        """An idle connection that the server has not closed, or a new one."""
+        while idle:
+            try:
+                connection = idle.pop()
+                if not connection.can_read():
+                    return connection
+                connection.disconnect()
+            except (IndexError, ConnectionError):  # another thread had the last one; it is closed
+                continue
+        return self._pool.connection_class(**self._pool.connection_kwargs)
 
     def version(self) -> list[Any]:
         """What META holds: the version of the keys, and of the oldest code for them."""
-        return self.client.hmget(self._target.key("meta"), "version", "oldest_code")  # pyright: ignore[reportReturnType]
+        return self._exchange([("HMGET", self._target.key("meta"), "version", "oldest_code")])[0]
 
     def load_scripts(self) -> None:
         """Make every script known to the server, which also compiles it."""
-        for name in scripts.names():
-            self.client.script_load(scripts.text(name))
+        self._exchange([("SCRIPT", "LOAD", scripts.text(name)) for name in scripts.names()])
 
     def close(self) -> None:
-        """Close the idle connections."""
-        self.client.connection_pool.disconnect()
+        """Close the connections: those that are idle now, the others when their call has ended."""
+        idle, self._idle = self._idle, deque[redis.Connection]()
+        for connection in idle:
+            connection.disconnect()
+        self._pool.disconnect()
+
+
+def _read(connection: redis.Connection) -> Any:
+    """The next answer, be it an error of the server."""
+    try:
+        return connection.read_response()
+    except ResponseError as error:
+        return error
 
 
 class _Loop(NamedTuple):
