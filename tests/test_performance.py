@@ -30,6 +30,7 @@ def program(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         ),
         ("enqueue", ["many: jobs/s", "one at a time: jobs/s", "| distq-postgres |", "| distq-redis |"]),
         ("listeners", ["one job a transaction", "1,000 jobs a transaction", "| 0 |", "| 8 |", "| 64 |"]),
+        ("growth", ["postgres: after so many", "redis: after so many", "| dead rows of job |", "| 1,000 |"]),
     ],
 )
 def test_a_program_prints_its_tables(name: str, parts: list[str]) -> None:
