@@ -107,9 +107,9 @@ def test_migrate_says_what_it_did_and_is_safe_to_repeat(
     first = distq("migrate", "--url", schema_url)
     monkeypatch.setenv("DISTQ_URL", schema_url)
     second = distq("migrate", "--json")
-    names = ["0001_jobs", "0002_everyday", "0003_positions"]
+    names = ["0001_jobs", "0002_everyday", "0003_positions", "0004_vacuum"]
     assert [line.split()[-1] for line in first.out.splitlines()] == names
-    assert "nothing to do, it is at version 3" in second.value[0]
+    assert "nothing to do, it is at version 4" in second.value[0]
 
 
 def test_migrate_checks_redis(prefix_url: str) -> None:

@@ -66,8 +66,8 @@ def _print(store: str, url: str, look: Look, jobs: int, rounds: int) -> None:
 
 def _churn(enqueue_many: Callable[[Any], list[Any]], jobs: int) -> None:
     ends: deque[Any] = deque()
-    for _ in range(0, jobs, CHUNK):
-        ends.append(enqueue_many([(tables.PAYLOAD,)] * CHUNK)[-1])
+    for start in range(0, jobs, CHUNK):
+        ends.append(enqueue_many([(tables.PAYLOAD,)] * min(CHUNK, jobs - start))[-1])
         if len(ends) > AHEAD:
             ends.popleft().result(timeout=60)
 
@@ -78,7 +78,7 @@ def _pool(url: str) -> Iterator[Callable[[Any], list[Any]]]:
     ours = DistQ(url, result_ttl=KEPT_S)
     ours.storage.migrate()
     argv = [sys.executable, "-m", "distq", "worker", f"{__spec__.name}:app", "--processes", "2"]
-    pool = subprocess.Popen([*argv, "--queues", "parts"], env=os.environ | {_URL: url})
+    pool = subprocess.Popen([*argv, "--queues", "parts"], env=os.environ | {_URL: url}, stdout=sys.stderr)
     try:
         yield ours.task(name=task.name, queue="parts")(tables.noop).enqueue_many
     finally:
