@@ -65,6 +65,14 @@ def spin(seconds: float) -> str:
     return "spun"
 
 
+@app.task(name="brief")
+def brief() -> None:
+    """Takes a third of a millisecond: then a producer keeps ahead of its workers."""
+    end = time.monotonic() + 0.0003
+    while time.monotonic() < end:
+        pass
+
+
 @app.task(name="unwritable", retries=0)
 def unwritable() -> object:
     return object()
