@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from adapters.base import Service
 from scenarios.servers import Servers, given_urls
+from tests.counting import Counter, counter
 from tests.pooler import Pooler, open_pooler
 from tests.world import World, open_world, url_of
 
@@ -68,6 +69,13 @@ def pooler(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A PgBouncer in front of the PostgreSQL that many tests share."""
     with open_pooler(postgres_url, tmp_path_factory.mktemp("pgbouncer")) as pooler:
         yield pooler
+
+
+@pytest.fixture(params=["postgres", "redis"])
+def counted(request: pytest.FixtureRequest) -> Iterator[Counter]:
+    """A proxy before a fresh place in each store, which counts requests."""
+    with counter(url_of(request, request.param)) as found:
+        yield found
 
 
 @pytest.fixture(params=["postgres", "redis"])

@@ -9,17 +9,11 @@ import pytest
 
 from distq import Job, JobState
 from tests import worker_app
-from tests.counting import Counter, counter
+from tests.counting import Counter
 from tests.helpers import eventually
-from tests.world import World, open_world, url_of
+from tests.world import World, open_world
 
 JOBS = 1000
-
-
-@pytest.fixture(params=["postgres", "redis"])
-def counted(request: pytest.FixtureRequest) -> Iterator[Counter]:
-    with counter(url_of(request, request.param)) as found:
-        yield found
 
 
 @pytest.fixture

@@ -16,19 +16,13 @@ from distq.job import JobState, NewJob
 from distq.postgres.cursors import Statement
 from distq.storage import Op
 from tests import worker_app
-from tests.counting import Counter, counter
+from tests.counting import Counter
 from tests.helpers import eventually
-from tests.world import World, open_world, url_of
+from tests.world import World, open_world
 
 STORES = ["postgres", "redis"]
 BUDGET, WATCHED = 2, 5.5
 """Requests a second, and for how many seconds they are counted: an announcement is among them."""
-
-
-@pytest.fixture(params=STORES)
-def counted(request: pytest.FixtureRequest) -> Iterator[Counter]:
-    with counter(url_of(request, request.param)) as found:
-        yield found
 
 
 @pytest.fixture
