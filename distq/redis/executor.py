@@ -71,8 +71,8 @@ def _met_silence(turns: Turns[Any], error: Exception, began: float) -> bool:
 class Executor:
     """Runs calls from any thread, each on a connection of a small pool; safe after a fork.
 
-    redis-py makes the connections and reads the answers. Its client is a sixth of the CPU of a single enqueue,
-    so calls go past it.
+    redis-py makes the connections and reads the answers. Its client is a sixth of the CPU of a single
+    enqueue, so calls go past it.
     """
 
     def __init__(self, target: Target) -> None:
