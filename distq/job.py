@@ -5,8 +5,9 @@ Times are seconds since 1970 by the storage's clock, durations are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 CRASH_BUDGET = 3
@@ -263,14 +264,21 @@ class Schedules(NamedTuple):
 
 
 class Heard(NamedTuple):
-    """What a listener heard: jobs became ready, a running one is to be cancelled, these ones have ended."""
+    """What a listener heard."""
 
-    ready: bool = False
-    cancel: bool = False
+    ready: Mapping[str, float] = MappingProxyType({})
+    """Queues where jobs became ready, and a moment (`ready_at`) before which none did; -inf if unknown."""
+    cancel: frozenset[str] = frozenset()
+    """Workers of whose jobs some are to be cancelled."""
     ended: frozenset[str] = frozenset()
+    """Watched jobs that have ended."""
+    gap: bool = False
+    """Anything may have happened that was not heard; and `sure` is so no more."""
+    sure: bool = False
+    """From here on everything is heard, until a gap."""
 
     def __bool__(self) -> bool:
-        return self.ready or self.cancel or bool(self.ended)
+        return any(self)
 
 
 def rank(ready_at: float, priority: int) -> float:

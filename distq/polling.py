@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 from collections.abc import Iterable
 
@@ -12,3 +13,38 @@ def readable(descriptors: Iterable[int], timeout: float) -> set[int]:
     for descriptor in descriptors:
         poll.register(descriptor, select.POLLIN)
     return {descriptor for descriptor, _ in poll.poll(max(timeout, 0) * 1000)}
+
+
+class Crowd:
+    """Waits for a descriptor of its own, and for one that other processes wait for too: of all who wait for
+    that, the kernel wakes one, where it can (Linux).
+    """
+
+    def __init__(self, own: int, shared: int) -> None:
+        self._both = own, shared
+        self._epoll = select.epoll() if hasattr(select, "epoll") else None
+        if self._epoll:
+            self._epoll.register(own, select.EPOLLIN)
+            self._epoll.register(shared, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+
+    def readable(self, timeout: float) -> set[int]:
+        """Those that can be read from within `timeout` seconds."""
+        if not self._epoll:
+            return readable(self._both, timeout)
+        return {descriptor for descriptor, _ in self._epoll.poll(max(timeout, 0))}
+
+
+def unblocking_pipe() -> tuple[int, int]:
+    """A new pipe, the end to read from first; to read from it, or to write, never waits."""
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return ends
+
+
+def nudge(descriptor: int, what: bytes) -> None:
+    """Write to a pipe that somebody waits at, unless it is full: then there is enough to read already."""
+    try:
+        os.write(descriptor, what)
+    except BlockingIOError:
+        return

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from distq import telemetry
 from distq.errors import StorageError
 from distq.ids import split_id
-from distq.polling import readable
+from distq.polling import nudge, readable, unblocking_pipe
 from distq.storage import Listener, Storage
 
 LOOK = 1.0
@@ -95,7 +95,7 @@ class Results:
             self._closing = False
             if self._thread is None:
                 self._start()
-            self._nudge()
+            nudge(self._waker, b"!")
         try:
             yield
         finally:
@@ -111,24 +111,17 @@ class Results:
         with self._lock:
             thread, self._closing = self._thread, True
             if thread:
-                self._nudge()
+                nudge(self._waker, b"!")
         if thread:
             thread.join(LOOK)
 
     # -- the thread --------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        wakeup, self._waker = os.pipe()
-        os.set_blocking(self._waker, False)
-        pipe = (wakeup, self._waker)
+        pipe = unblocking_pipe()
+        self._waker = pipe[1]
         self._thread = threading.Thread(target=self._serve, args=pipe, name="distq-results", daemon=True)
         self._thread.start()
-
-    def _nudge(self) -> None:
-        try:
-            os.write(self._waker, b"!")
-        except BlockingIOError:  # there is enough to read already
-            return
 
     def _serve(self, wakeup: int, waker: int) -> None:
         ear = _Ear(self._storage, wakeup)

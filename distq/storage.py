@@ -65,8 +65,8 @@ class Listener(Protocol):
     def wait(self, *, timeout: float, wakeup: int) -> Heard:
         """Return what was heard, or nothing after `timeout` seconds or when `wakeup` is readable.
 
-        It may return early, and on a new connection says that all may have happened, for what was said before
-        is not heard. Where hints cannot be had it just waits, and tries again the next time.
+        It may return early. A connection that is lost, or new, is a gap in what is heard. Where hints cannot
+        be had it just waits, and tries again the next time.
         """
         ...
 
@@ -221,11 +221,15 @@ class Storage(Protocol):
         """Let listeners hear when these jobs end. Returns the ids of those that are there and have not."""
         ...
 
-    def listener(
-        self, *, queues: Sequence[str] = (), worker: str = "", ended: Sequence[str] = ()
-    ) -> Listener:
-        """For hints that jobs of `queues` are ready, that a job of `worker` is to be cancelled, and that
-        watched jobs of the queues in `ended` have ended.
+    def listener(self, *, queues: Sequence[str] = (), ended: Sequence[str] = ()) -> Listener:
+        """For hints that jobs of `queues` are ready or to be cancelled, and that watched jobs of the queues
+        in `ended` have ended.
+        """
+        ...
+
+    def told(self, queues: Collection[str], heard: Heard) -> None:
+        """Take note of what a listener, of this process or another, heard of these queues: it may spare
+        `lease` to look where nothing can be.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import cast
 
 import pytest
@@ -9,13 +10,14 @@ import pytest
 from distq.job import Lease, Outcome, OutcomeKind
 from distq.memory.storage import MemoryStorage
 from distq.worker import intake as intakes
+from distq.worker.hints import Channel, Hints
 from distq.worker.holdings import Holdings
 from distq.worker.intake import Intake
 from distq.worker.lanes import Lanes
 from distq.worker.maintenance import Maintenance
 from distq.worker.outbox import Outbox
 from distq.worker.settings import Settings
-from tests.contract.steps import add, take
+from tests.contract.steps import QUEUE, add, expire, take
 
 
 class Inbox:
@@ -36,13 +38,21 @@ def holdings(storage: MemoryStorage) -> Holdings:
 
 
 @pytest.fixture
-def intake(storage: MemoryStorage, holdings: Holdings) -> Intake:
+def hints(storage: MemoryStorage) -> Hints:
+    return Hints(storage, [QUEUE], Channel.open([QUEUE]), os.pipe()[0])
+
+
+@pytest.fixture
+def maintenance(storage: MemoryStorage, hints: Hints) -> Maintenance:
+    return Maintenance(storage, (QUEUE,), 60, hints)
+
+
+@pytest.fixture
+def intake(storage: MemoryStorage, holdings: Holdings, maintenance: Maintenance, hints: Hints) -> Intake:
     """With four slots; it has found one job where there was room for more."""
-    (job_id,) = add(storage)
-    queue = job_id.partition(":")[0]
+    add(storage)
     lanes, outbox = cast(Lanes, Inbox()), Outbox(storage, 60, 500)
-    settings = Settings(weights={queue: 1}, concurrency=4)
-    intake = Intake(settings, holdings, lanes, outbox, Maintenance(storage, (queue,), 60))
+    intake = Intake(Settings(weights={QUEUE: 1}, concurrency=4), holdings, lanes, outbox, maintenance, hints)
     assert not intake.lease()
     add(storage)
     assert not intake.lease()
@@ -54,6 +64,42 @@ def test_who_has_drained_the_queue_asks_again_on_a_hint(intake: Intake, holdings
     intake.rouse()
     intake.lease()
     assert len(holdings) == 2
+
+
+@pytest.mark.parametrize(("ready", "given"), [(2, False), (3, True), (9, True)])
+def test_who_took_all_it_had_room_for_lets_another_ask(
+    storage: MemoryStorage, intake: Intake, hints: Hints, ready: int, given: bool
+) -> None:
+    add(storage, ready - 1)  # one is there
+    intake.rouse()
+    intake.lease()
+    assert hints.tokens.take() is given
+
+
+def test_who_took_a_suspect_alone_lets_another_ask(
+    storage: MemoryStorage, intake: Intake, holdings: Holdings, hints: Hints
+) -> None:
+    holdings.drop([Outcome(lease.id, lease.token, OutcomeKind.DONE) for lease in list(holdings)])
+    (crashed,) = take(storage, 1)
+    expire(storage, [crashed])
+    add(storage)
+    intake.rouse()
+    intake.lease()
+    assert [lease.id for lease in holdings] == [crashed.id]
+    assert hints.tokens.take()
+
+
+def test_a_pass_that_sees_jobs_lets_somebody_ask(
+    storage: MemoryStorage, maintenance: Maintenance, hints: Hints
+) -> None:
+    maintenance.make()
+    assert not hints.tokens.take()
+    add(storage)
+    other = Maintenance(storage, (QUEUE,), 60, hints)
+    other.make()
+    assert not hints.tokens.take()  # it was not its turn
+    Maintenance(storage, (QUEUE,), 0.0, hints).make()
+    assert hints.tokens.take()
 
 
 @pytest.mark.parametrize(("doubt", "held"), [(-1.0, 2), (3600.0, 1)])

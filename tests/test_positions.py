@@ -12,13 +12,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from distq.job import JobState, OutcomeKind
+from distq.job import Heard, JobState, OutcomeKind
 from distq.postgres import positions
 from distq.postgres.positions import START, Positions
 from distq.postgres.storage import PostgresStorage
 from tests.contract.steps import QUEUE, WHY, add, make, settle, take, tick
 from tests.helpers import eventually
 from tests.pooler import Pooler
+
+SURE, GAP = Heard(sure=True), Heard(gap=True)
 
 
 @pytest.fixture
@@ -37,34 +39,34 @@ def look(found: Positions, last: float | None) -> float:
 
 def test_the_first_look_is_from_the_start_and_the_next_goes_on(clock: SimpleNamespace) -> None:
     found = Positions()
-    found.listen(["q"])
+    found.told(["q"], SURE)
     assert [look(found, last) for last in (5.0, 7.0, None, None)] == [START, 4.999, 6.999, 6.999]
 
 
 def test_who_does_not_hear_of_new_jobs_looks_from_the_start(clock: SimpleNamespace) -> None:
     found = Positions()
     assert [look(found, 5.0), look(found, 7.0)] == [START, START]
-    found.listen(["q"])
+    found.told(["q"], SURE)
     look(found, 7.0)
-    found.ignore(["q"])
+    found.told(["q"], GAP)
     assert look(found, 9.0) == START
 
 
 def test_jobs_that_come_before_are_looked_for(clock: SimpleNamespace) -> None:
     found = Positions()
-    found.listen(["q"])
+    found.told(["q"], SURE)
     look(found, 5.0)
-    found.hear("q", 3.0)
+    found.told(["q"], Heard({"q": 3.0}))
     assert [look(found, 3.5), look(found, 6.0)] == [3.0, 3.499]
-    found.hear("q", START)
+    found.told(["q"], Heard({"q": START}))
     assert look(found, 9.0) == START
 
 
 def test_what_is_heard_during_a_look_is_not_forgotten_by_its_end(clock: SimpleNamespace) -> None:
     found = Positions()
-    found.listen(["q"])
+    found.told(["q"], SURE)
     found.begin("q")
-    found.hear("q", 3.0)
+    found.told(["q"], Heard({"q": 3.0}))
     found.reach("q", 8.0)
     assert look(found, 9.0) == 3.0
 
@@ -73,7 +75,7 @@ def test_a_glance_from_the_start_that_saw_something_leaves_it_to_the_next_look(
     clock: SimpleNamespace,
 ) -> None:
     found = Positions()
-    found.listen(["q"])
+    found.told(["q"], SURE)
     look(found, 7.0)
     clock.now += 2
     for first, then in ((3.0, START), (None, 6.999)):
@@ -84,7 +86,7 @@ def test_a_glance_from_the_start_that_saw_something_leaves_it_to_the_next_look(
 
 def test_now_and_then_a_look_is_from_the_start_but_not_for_long(clock: SimpleNamespace) -> None:
     found = Positions()
-    found.listen(["q"])
+    found.told(["q"], SURE)
     found.begin("q")
     clock.now += 0.5  # such a look takes half a second
     found.reach("q", 8.0)
@@ -100,12 +102,12 @@ class Place:
     def __init__(self, url: str) -> None:
         self.url, self.storage = url, PostgresStorage(url)
         self.storage.migrate()
-        self._listener = self.storage.listener(queues=[QUEUE], worker="w1")
+        self._listener = self.storage.listener(queues=[QUEUE])
         self._wakeup, self._waker = os.pipe()
 
     def listen(self) -> None:
         """Read what there is."""
-        self._listener.wait(timeout=0, wakeup=self._wakeup)
+        self.storage.told([QUEUE], self._listener.wait(timeout=0, wakeup=self._wakeup))
 
     @property
     def since(self) -> float:
@@ -127,7 +129,7 @@ def place(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]
     monkeypatch.setattr(positions, "PAUSE", 3600.0)
     place = Place(f"{postgres_url}?schema=p{uuid.uuid4().hex[:12]}")
     add(place.storage)
-    eventually(lambda: place.since == START and place.storage._positions._ears[QUEUE])
+    eventually(lambda: place.since == START and QUEUE in place.storage._positions._ears)
     take(place.storage)
     assert place.since > time.time() - 60
     yield place
@@ -229,7 +231,7 @@ def test_a_new_connection_may_have_missed_something(place: Place, postgres_url: 
             (f'LISTEN "{place.storage._target.schema}"',),
         )
     eventually(lambda: place.since == START)
-    assert eventually(lambda: place.listen() or place.storage._positions._ears[QUEUE])
+    assert eventually(lambda: place.listen() or QUEUE in place.storage._positions._ears)
 
 
 def test_behind_a_pooler_of_transactions_every_look_is_from_the_start(pooler: Pooler) -> None:

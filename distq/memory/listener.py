@@ -19,11 +19,10 @@ class MemoryListener:
         lock: threading.RLock,
         all: set[MemoryListener],
         queues: frozenset[str],
-        worker: str,
         ended: frozenset[str],
     ) -> None:
         """`all` has those that are open."""
-        self.queues, self.worker, self.ended = queues, worker, ended
+        self.queues, self.ended = queues, ended
         self._lock, self._all = lock, all
         self._heard = Heard()
         self._wakeup: int | None = None
@@ -32,7 +31,11 @@ class MemoryListener:
         """Note what happened; the storage's lock is held."""
         before = self._heard
         self._heard = Heard(
-            before.ready or heard.ready, before.cancel or heard.cancel, before.ended | heard.ended
+            {**before.ready, **heard.ready},
+            before.cancel | heard.cancel,
+            before.ended | heard.ended,
+            before.gap or heard.gap,
+            before.sure or heard.sure,
         )
         if self._wakeup is not None:
             os.write(self._wakeup, b"!")

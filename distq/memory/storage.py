@@ -160,8 +160,10 @@ class MemoryStorage:
                 entry.record.id: self._queue_of(entry.record.id).cancel(entry, reason, self.clock())
                 for entry in self._known(ids)
             }
-            if JobState.LEASED in answers.values():
-                self._tell(Heard(cancel=True), lambda listener: bool(listener.worker))
+            running = [job_id for job_id, state in answers.items() if state is JobState.LEASED]
+            workers = frozenset(entry.record.worker for entry in self._known(running))
+            if workers:
+                self._tell(Heard(cancel=workers), lambda listener: bool(listener.queues))
             return {job_id: state for job_id, state in answers.items() if state}
 
         return _op(ask)
@@ -303,22 +305,22 @@ class MemoryStorage:
 
         return _op(add)
 
-    def listener(
-        self, *, queues: Sequence[str] = (), worker: str = "", ended: Sequence[str] = ()
-    ) -> MemoryListener:
-        listener = MemoryListener(self._lock, self._listeners, frozenset(queues), worker, frozenset(ended))
+    def listener(self, *, queues: Sequence[str] = (), ended: Sequence[str] = ()) -> MemoryListener:
+        listener = MemoryListener(self._lock, self._listeners, frozenset(queues), frozenset(ended))
         with self._lock:
             self._listeners.add(listener)
-            if any(self._queue(queue).in_state(JobState.READY) for queue in queues):
-                listener.tell(Heard(ready=True))
+            listener.tell(Heard(gap=True, sure=True))
         return listener
+
+    def told(self, queues: Collection[str], heard: Heard) -> None:
+        """As the Protocol says: `lease` looks nowhere in vain."""
 
     def _tell(self, heard: Heard, whom: Callable[[MemoryListener], bool]) -> None:
         for listener in filter(whom, self._listeners):
             listener.tell(heard)
 
     def _ready(self, queue: str) -> None:
-        self._tell(Heard(ready=True), lambda listener: queue in listener.queues)
+        self._tell(Heard({queue: float("-inf")}), lambda listener: queue in listener.queues)
 
     def _ended(self, job_id: str) -> None:
         if job_id in self._watched:

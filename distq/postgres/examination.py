@@ -16,7 +16,6 @@ from distq.finding import Finding, Severity, clock, hints, unseen
 from distq.postgres import schema
 from distq.postgres.indexes import expected_indexes
 from distq.postgres.listener import PostgresListener
-from distq.postgres.positions import Positions
 from distq.postgres.queries import query
 from distq.postgres.target import Target
 from distq.postgres.wishes import WISHES
@@ -138,10 +137,10 @@ def _notify(connection: Connection, target: Target) -> list[Finding]:
     """As workers wait for it: on the listener's own connection."""
     probe = f"*{secrets.token_hex(8)}"
     wakeup, waker = os.pipe()
-    with closing(PostgresListener(target, Positions(), lambda _: None, [probe], "", [])) as listener:
+    with closing(PostgresListener(target, lambda _: None, [probe], [])) as listener:
         connected = listener.wait(timeout=ARRIVAL_S, wakeup=wakeup)
         connection.execute("SELECT pg_notify(%s, %s)", (target.schema, probe), prepare=False)
-        arrives = connected.ready and listener.wait(timeout=ARRIVAL_S, wakeup=wakeup).ready
+        arrives = connected.gap and bool(listener.wait(timeout=ARRIVAL_S, wakeup=wakeup).ready)
     os.close(wakeup)
     os.close(waker)
     remedy = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 
 import psycopg
 from psycopg import Notify
@@ -13,7 +14,7 @@ from distq.errors import StorageError
 from distq.job import Heard
 from distq.polling import readable
 from distq.postgres.executor import Connection
-from distq.postgres.positions import START, Positions
+from distq.postgres.positions import START
 from distq.postgres.target import Target
 
 
@@ -24,25 +25,19 @@ class PostgresListener:
     """
 
     def __init__(
-        self,
-        target: Target,
-        positions: Positions,
-        call: Callable[[str], None],
-        queues: Sequence[str],
-        worker: str,
-        ended: Sequence[str],
+        self, target: Target, call: Callable[[str], None], queues: Sequence[str], ended: Sequence[str]
     ) -> None:
         """`call` says something in the schema's channel, on another connection."""
-        self._target, self._positions, self._call = target, positions, call
-        self._echo, self._hears = f"?{uuid.uuid4().hex}", False
-        self._queues, self._cancel, self._ended = frozenset(queues), f"!{worker}", frozenset(ended)
-        wanted = {target.schema: bool(queues or worker), target.ended_channel: bool(ended)}
+        self._target, self._call, self._echo = target, call, f"?{uuid.uuid4().hex}"
+        self._queues, self._ended = frozenset(queues), frozenset(ended)
+        wanted = {target.schema: bool(queues), target.ended_channel: bool(ended)}
         self._channels = [channel for channel, is_wanted in wanted.items() if is_wanted]
-        self._anything = Heard(bool(queues), bool(worker))
         self._connection: Connection | None = None
 
     def wait(self, *, timeout: float, wakeup: int) -> Heard:
-        """As the Protocol says. A lost connection only costs hints: the next round opens another."""
+        """As the Protocol says. It is sure when it has heard itself: behind a pooler of transactions no hint
+        arrives.
+        """
         deadline = time.monotonic() + timeout
         while not (heard := self._hear()):
             connection = self._connection
@@ -56,11 +51,12 @@ class PostgresListener:
         try:
             if self._connection is None:
                 self._connection = self._connect()
-                return self._anything
+                return Heard(gap=True)
             return self._understand(self._connection.notifies(timeout=0))
         except (psycopg.Error, StorageError):
+            lost = self._connection is not None
             self.close()
-            return Heard()
+            return Heard(gap=lost)
 
     def _connect(self) -> Connection:
         connection = Connection.connect(**self._target.arguments)
@@ -70,32 +66,23 @@ class PostgresListener:
         return connection
 
     def _understand(self, notices: Iterable[Notify]) -> Heard:
-        cancel, ready = False, set[str]()
-        ended: set[str] = set()
+        ready, cancel, ended, sure = dict[str, float](), set[str](), set[str](), False
         for channel, payload, _ in notices:
             if channel == self._target.ended_channel:
                 if payload.partition(":")[0] in self._ended:
                     ended.add(payload)
-            elif payload.startswith(("!", "?")):
-                cancel |= payload == self._cancel
-                self._trust(payload == self._echo)
+            elif payload.startswith("!"):
+                cancel.add(payload[1:])
+            elif payload.startswith("?"):
+                sure |= payload == self._echo
             else:
                 queue, _, first = payload.partition("@")
-                self._positions.hear(queue, int(first) / 100 if first else START)
-                ready.add(queue)
-        return Heard(not self._queues.isdisjoint(ready), cancel, frozenset(ended))
-
-    def _trust(self, heard: bool) -> None:
-        """Hints do arrive: behind a pooler of transactions they would not."""
-        if heard and not self._hears:
-            self._hears = True
-            self._positions.listen(self._queues)
+                if queue in self._queues:
+                    ready[queue] = min(ready.get(queue, inf), int(first) / 100 if first else START)
+        return Heard(ready, frozenset(cancel), frozenset(ended), sure=sure)
 
     def close(self) -> None:
         """As the Protocol says."""
-        if self._hears:
-            self._hears = False
-            self._positions.ignore(self._queues)
         if self._connection is not None:
             self._connection.close()
             self._connection = None

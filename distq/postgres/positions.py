@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from math import inf
+
+from distq.job import Heard
 
 START = -inf
 
@@ -39,14 +40,14 @@ class Positions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._positions: dict[str, _Position] = {}
-        self._ears: Counter[str] = Counter()
+        self._ears: set[str] = set()
 
     def begin(self, queue: str) -> float:
         """The moment from which to look for ready jobs: `START` where nothing is sure."""
         with self._lock:
             position, now = self._positions.setdefault(queue, _Position()), time.monotonic()
             position.began, position.heard = now, inf
-            position.full = not self._ears[queue] or now >= position.full_at
+            position.full = queue not in self._ears or now >= position.full_at
             return START if position.full else position.moment
 
     def reach(self, queue: str, last: float | None) -> None:
@@ -65,20 +66,17 @@ class Positions:
         if first is None:
             self.reach(queue, None)
 
-    def hear(self, queue: str, first: float) -> None:
-        """Jobs became ready, none of them before that moment: `START` where that is not known."""
+    def told(self, queues: Collection[str], heard: Heard) -> None:
+        """What a listener heard of these queues. Where it begins to hear all, or does no more, it may have
+        missed what was said before: nothing is sure.
+        """
         with self._lock:
-            position = self._positions.setdefault(queue, _Position())
-            position.moment, position.heard = min(position.moment, first), min(position.heard, first)
-
-    def listen(self, queues: Iterable[str]) -> None:
-        """Somebody here begins to hear of every job of these queues."""
-        with self._lock:
-            self._ears.update(queues)
-
-    def ignore(self, queues: Iterable[str]) -> None:
-        """Nobody does any more, and may have missed some already."""
-        with self._lock:
-            self._ears.subtract(queues)
-            for queue in queues:
-                self._positions.pop(queue, None)
+            if heard.gap or heard.sure:
+                self._ears.difference_update(queues)
+                for queue in queues:
+                    self._positions.pop(queue, None)
+            if heard.sure:
+                self._ears.update(queues)
+            for queue, first in heard.ready.items():
+                position = self._positions.setdefault(queue, _Position())
+                position.moment, position.heard = min(position.moment, first), min(position.heard, first)

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import psycopg
 
 from distq.finding import Finding
+from distq.job import Heard
 from distq.postgres import borrowed, examination, schema
 from distq.postgres.administration import Administration
 from distq.postgres.cursors import Statement
@@ -32,10 +33,11 @@ class PostgresStorage(Administration):
         self._executor = Executor(self._target)
         self._async_executor = AsyncExecutor(self._target)
 
-    def listener(
-        self, *, queues: Sequence[str] = (), worker: str = "", ended: Sequence[str] = ()
-    ) -> PostgresListener:
-        return PostgresListener(self._target, self._positions, self._call, queues, worker, ended)
+    def listener(self, *, queues: Sequence[str] = (), ended: Sequence[str] = ()) -> PostgresListener:
+        return PostgresListener(self._target, self._call, queues, ended)
+
+    def told(self, queues: Collection[str], heard: Heard) -> None:
+        self._positions.told(queues, heard)
 
     def _call(self, text: str) -> None:
         """Say something in the schema's channel. Raises StorageError."""

@@ -118,10 +118,10 @@ class Examination:
         """As workers wait for them: on the listener's own connection."""
         channel = self._target.key(f"doctor:{secrets.token_hex(8)}")
         wakeup, waker = os.pipe()
-        with closing(RedisListener(self._target, wake=[channel], cancel=[], worker="", ended=[])) as listener:
+        with closing(RedisListener(self._target, wake={channel: channel}, cancel=[], ended=[])) as listener:
             connected = listener.wait(timeout=ARRIVAL_S, wakeup=wakeup)
             self._client.publish(channel, "")
-            arrives = connected.ready and listener.wait(timeout=ARRIVAL_S, wakeup=wakeup).ready
+            arrives = connected.gap and bool(listener.wait(timeout=ARRIVAL_S, wakeup=wakeup).ready)
         os.close(wakeup)
         os.close(waker)
         remedy = f"redis-cli ACL SETUSER USER '&{self._target.prefix}:*' +subscribe +publish"

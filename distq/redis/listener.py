@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import redis
@@ -22,33 +22,33 @@ class RedisListener:
     """Hears the channels it is given, on a connection of its own. For one thread."""
 
     def __init__(
-        self, target: Target, *, wake: Sequence[str], cancel: Sequence[str], worker: str, ended: Sequence[str]
+        self, target: Target, *, wake: Mapping[str, str], cancel: Iterable[str], ended: Iterable[str]
     ) -> None:
+        """`wake` has the queue of each channel."""
         self._client = redis.Redis.from_url(
             target.url, retry=None, socket_connect_timeout=ANSWER_S, socket_timeout=ANSWER_S
         )
-        self._wake = {channel.encode() for channel in wake}
+        self._wake = {channel.encode(): queue for channel, queue in wake.items()}
         self._cancel = {channel.encode() for channel in cancel}
         self._ended = {channel.encode() for channel in ended}
-        self._worker = worker.encode()
         self._subscription: PubSub | None = None
 
     def wait(self, *, timeout: float, wakeup: int) -> Heard:
         """Return what was heard; nothing after `timeout` seconds, or when `wakeup` is readable.
 
-        A new connection makes it say at once that all may have happened: what was said before is not heard.
-        Where there is none the wait lasts until the timeout, and the next one tries again.
+        A connection that is lost, or new, is a gap in what is heard. Where there is none the wait lasts until
+        the timeout, and the next one tries again.
         """
         deadline = time.monotonic() + timeout
         if self._subscription is None and self._subscribe():
-            return Heard(bool(self._wake), bool(self._cancel))
+            return Heard(gap=True, sure=True)
         while not (heard := self._messages()) and (remaining := deadline - time.monotonic()) > 0:
             if wakeup in readable([wakeup, *self._descriptors()], remaining):
                 return self._messages()
         return heard
 
     def _subscribe(self) -> bool:
-        channels = self._wake | self._cancel | self._ended
+        channels = self._wake.keys() | self._cancel | self._ended
         if not channels:
             return False
         try:
@@ -81,6 +81,7 @@ class RedisListener:
                     heard = self._add(heard, message)
         except (RedisError, OSError, AttributeError):
             self.close()
+            return heard._replace(gap=True)
         return heard
 
     def _add(self, heard: Heard, message: dict[str, Any]) -> Heard:
@@ -90,8 +91,8 @@ class RedisListener:
         if channel in self._ended:
             return heard._replace(ended=heard.ended | set(data.decode().split()))
         if channel in self._cancel:
-            return heard._replace(cancel=heard.cancel or data == self._worker)
-        return heard._replace(ready=True)
+            return heard._replace(cancel=heard.cancel | {data.decode()})
+        return heard._replace(ready={**heard.ready, self._wake[channel]: float("-inf")})
 
     def close(self) -> None:
         """Close the connection; the next wait opens another."""

@@ -14,6 +14,7 @@ from distq.job import (
     Enqueued,
     Extended,
     Filter,
+    Heard,
     JobRecord,
     JobState,
     Lease,
@@ -204,19 +205,19 @@ class RedisStorage:
     def watch(self, ids: Sequence[str]) -> Op[set[str]]:
         return Op(self._for_each_queue("watch", ids), records.ids)
 
-    def listener(
-        self, *, queues: Sequence[str] = (), worker: str = "", ended: Sequence[str] = ()
-    ) -> RedisListener:
-        def channels(name: str, queues: Sequence[str]) -> list[str]:
-            return [f"{self._target.prefix}:{{{queue}}}:{name}" for queue in queues]
+    def listener(self, *, queues: Sequence[str] = (), ended: Sequence[str] = ()) -> RedisListener:
+        def channels(name: str, queues: Sequence[str]) -> dict[str, str]:
+            return {f"{self._target.prefix}:{{{queue}}}:{name}": queue for queue in queues}
 
         return RedisListener(
             self._target,
             wake=channels("wake", queues),
-            cancel=channels("cancel", queues) if worker else [],
-            worker=worker,
+            cancel=channels("cancel", queues),
             ended=channels("ended", ended),
         )
+
+    def told(self, queues: Collection[str], heard: Heard) -> None:
+        """As the Protocol says: `lease` looks nowhere in vain."""
 
     # -- execution ---------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from distq.job import Lease
+from distq.worker.hints import Hints
 from distq.worker.holdings import Holdings
 from distq.worker.lanes import Lanes
 from distq.worker.maintenance import Maintenance
@@ -27,8 +28,15 @@ class Intake:
     """Leases jobs and feeds them to the lanes. For the I/O thread."""
 
     def __init__(
-        self, settings: Settings, holdings: Holdings, lanes: Lanes, outbox: Outbox, maintenance: Maintenance
+        self,
+        settings: Settings,
+        holdings: Holdings,
+        lanes: Lanes,
+        outbox: Outbox,
+        maintenance: Maintenance,
+        hints: Hints,
     ) -> None:
+        self._tokens = hints.tokens
         self._settings, self._holdings, self._lanes = settings, holdings, lanes
         self._outbox, self._maintenance = outbox, maintenance
         self._turns = deque(turns(settings.weights))
@@ -47,11 +55,9 @@ class Intake:
     def lease(self) -> bool:
         """Fill what room there is. Returns whether there may be more to lease. Raises StorageError.
 
-        Who found less than there was room for does not ask again before a hint, or a maintenance pass that
-        sees jobs; or in doubt when a job has ended.
+        Who found less than there was room for does not ask again before it has a token; or in doubt when a
+        job has ended.
         """
-        if self._maintenance.take_ready():
-            self.rouse()
         if self._quiet:
             return False
         asked: set[str] = set()
@@ -74,7 +80,7 @@ class Intake:
         return False
 
     def rouse(self, *, doubting: bool = False) -> None:
-        """Ask again: there was a hint of jobs. Or, in doubt, one has ended."""
+        """Ask again: there may be jobs. Or, in doubt, one has ended."""
         if not doubting or time.monotonic() > self._drained_at + DOUBT:
             self._quiet = False
 
@@ -105,6 +111,8 @@ class Intake:
         if idle:
             self._alone = any(lease.crashes for lease in leases)
             self._maintenance.drained()
+        if self._alone or len(leases) == limit:
+            self._tokens.give()
         if leases:
             self._budget -= len(leases)
             self._fed_at, self.hungry_since = time.monotonic(), float("inf")

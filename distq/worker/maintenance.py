@@ -1,7 +1,7 @@
 """The maintenance pass: promote what is due, reclaim expired leases, prune expired results.
 
-Every worker process makes it; whoever comes first does the work, and the others' passes cost next to
-nothing. There is no leader.
+The processes of a pool take turns. Every pool makes it; whoever comes first does the work, and the others'
+passes cost next to nothing. There is no leader.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import time
 from distq import telemetry
 from distq.job import Tick
 from distq.storage import Op, Storage
+from distq.worker.hints import Hints
 
 INTERVAL = 1.0
-"""Seconds between passes of one process."""
+"""Seconds between passes of one pool."""
 
 LIMIT = 1000
 """Jobs that one pass promotes, reclaims or prunes at most; a full pass is followed by another at once."""
@@ -23,7 +24,7 @@ OUTAGE = 3 * INTERVAL
 """Seconds without a pass by anybody that mean that the storage was out of reach; more where half a ttl is
 more, for leases outlast that."""
 
-DRAIN, DRAIN_PAUSE, DRAIN_CHANCE = 5.0, 30.0, 0.2
+DRAIN, DRAIN_PAUSE, DRAIN_CHANCE = 5.0, 30.0, 0.5
 """A process that sees a suspect wait ends what it has, to take it alone: for so many seconds at most, then
 not again for so many, and only by so much chance, for others see it too."""
 
@@ -31,36 +32,36 @@ not again for so many, and only by so much chance, for others see it too."""
 class Maintenance:
     """The passes of one worker process over its queues."""
 
-    def __init__(self, storage: Storage, queues: tuple[str, ...], ttl: float) -> None:
-        self._storage, self._ttl = storage, ttl
+    def __init__(self, storage: Storage, queues: tuple[str, ...], ttl: float, hints: Hints) -> None:
+        self._storage, self._ttl, self._hints = storage, ttl, hints
         self._interval = min(INTERVAL, ttl / 4)
         self._due_at = dict.fromkeys(queues, time.monotonic())
         self._full: set[str] = set()
-        self._ready = False
         self._drain_until = float("-inf")
 
     def make(self) -> None:
-        """Make the passes that are due. Raises StorageError."""
+        """Make the passes that are due, where it is this process's turn. Raises StorageError."""
         for queue, due_at in self._due_at.items():
             now = time.monotonic()
-            if now >= due_at:
-                eager = queue in self._full
-                tick = self._storage.run(maintenance(self._storage, queue, self._ttl, eager=eager))
-                self._full.discard(queue)
-                if LIMIT in (tick.promoted, tick.pruned, tick.reclaimed + tick.buried):
-                    self._full.add(queue)
-                self._due_at[queue] = now if queue in self._full else time.monotonic() + self._interval
-                self._take_note(queue, tick)
+            if queue in self._full:
+                self._pass(queue, eager=True)
+            elif now >= due_at:
+                wait = self._hints.board.turn(queue, self._interval)
+                self._due_at[queue] = now + (wait or self._interval)
+                if not wait:
+                    self._pass(queue)
+
+    def _pass(self, queue: str, *, eager: bool = False) -> None:
+        tick = self._storage.run(maintenance(self._storage, queue, self._ttl, eager=eager))
+        self._full.discard(queue)
+        if LIMIT in (tick.promoted, tick.pruned, tick.reclaimed + tick.buried):
+            self._full.add(queue)
+        self._take_note(queue, tick)
 
     @property
     def pending(self) -> bool:
         """Whether the last pass left something to do."""
         return bool(self._full)
-
-    def take_ready(self) -> bool:
-        """Whether a pass since the last call saw jobs to lease."""
-        ready, self._ready = self._ready, False
-        return ready
 
     @property
     def next_at(self) -> float:
@@ -78,7 +79,8 @@ class Maintenance:
 
     def _take_note(self, queue: str, tick: Tick) -> None:
         now = time.monotonic()
-        self._ready |= bool(tick.ready)
+        if tick.ready:
+            self._hints.tokens.give()
         if tick.suspects and now > self._drain_until + DRAIN_PAUSE and random.random() < DRAIN_CHANCE:
             self._drain_until = now + DRAIN
         if tick.reclaimed or tick.buried:

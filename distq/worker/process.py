@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from distq import telemetry
 from distq.locate import URL_VARIABLE, load_app
+from distq.worker.hints import Channel, Hints
 from distq.worker.settings import Settings
 from distq.worker.slots import Slots
 from distq.worker.worker import Worker
@@ -27,7 +28,16 @@ class Birth:
     settings: Settings
     json: bool
     slots: int
+    channel: Channel
+    wakeup: tuple[int, int]
+    """Both ends of the pipe that wakes the process, the one to read from first."""
     lifeline: int
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """All that it inherits."""
+        channel = self.channel
+        return self.slots, *self.wakeup, self.lifeline, channel.board, channel.tokens, channel.giver
 
     def encode(self) -> str:
         """As one command-line argument."""
@@ -46,9 +56,9 @@ def main() -> None:
     faulthandler.enable()  # the pool aborts a process that stands still: then it says where it stood
     threading.Thread(target=_follow, args=(birth.lifeline,), daemon=True).start()
     slots = Slots(birth.slots, slot_count(birth.settings))
-    sys.exit(
-        Worker(load_app(birth.app, os.environ.pop(URL_VARIABLE, "")), birth.name, birth.settings, slots).run()
-    )
+    app = load_app(birth.app, os.environ.pop(URL_VARIABLE, ""))
+    hints = Hints(app.storage, birth.settings.queues, birth.channel, birth.wakeup[0])
+    sys.exit(Worker(app, birth.name, birth.settings, slots, hints, birth.wakeup).run())
 
 
 def slot_count(settings: Settings) -> int:

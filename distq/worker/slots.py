@@ -8,14 +8,13 @@ is over its hard limit, or the I/O thread makes no rounds, as when C code does n
 from __future__ import annotations
 
 import mmap
-import os
-import tempfile
 import time
 from collections import deque
 from struct import Struct
 from typing import NamedTuple
 
 from distq.job import Lease
+from distq.worker import shared
 
 NEVER = float("inf")
 
@@ -45,9 +44,7 @@ class Slots:
     @staticmethod
     def allocate(count: int) -> int:
         """A new descriptor with room for `count` slots; it belongs to the caller."""
-        with tempfile.TemporaryFile() as file:
-            file.truncate(_size(count))
-            return os.dup(file.fileno())
+        return shared.allocate(_size(count))
 
     def begin(self, lease: Lease, hard_at: float) -> int:
         """Note that a job begins; returns its place, for `end` and `limit`."""

@@ -18,10 +18,11 @@ from traceback import format_exc
 from distq import telemetry
 from distq.app import DistQ
 from distq.errors import StorageError
-from distq.job import Heard, JobState, Outcome
+from distq.job import JobState, Outcome
 from distq.polling import readable
 from distq.worker import execution
 from distq.worker.ending import RECYCLED, Ending
+from distq.worker.hints import Hints
 from distq.worker.holdings import Holdings
 from distq.worker.intake import PATIENCE, Intake
 from distq.worker.lanes import Context, Lanes
@@ -40,6 +41,9 @@ HASTE = 0.1
 HEARING = 0.05
 """Seconds after which a process reads its hints, though it does not wait for any."""
 
+CANCEL = 255
+"""What the pool writes to wake a process one of whose jobs is to be cancelled; it is no signal's number."""
+
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to reach a storage that does not answer; the last repeats."""
 
@@ -49,8 +53,12 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 class Worker:
     """A worker process's whole life is one call of `run`."""
 
-    def __init__(self, app: DistQ, name: str, settings: Settings, slots: Slots) -> None:
+    def __init__(
+        self, app: DistQ, name: str, settings: Settings, slots: Slots, hints: Hints, wakeup: tuple[int, int]
+    ) -> None:
+        """`wakeup` is the pipe that `hints` watches: where it ends and where it begins."""
         storage, queues = app.storage, settings.queues
+        self._hints, (self._wakeup, self._waker) = hints, wakeup
         self._app, self._storage, self._name, self._settings, self._slots = (
             app,
             storage,
@@ -62,22 +70,19 @@ class Worker:
         self._running = Running(slots, hard_cancel=settings.hard_cancel)
         self._outbox = Outbox(storage, app.result_ttl, settings.batch)
         self._lanes = Lanes(Context(app, self._running, self._holdings, self._done), settings.concurrency)
-        self._maintenance = Maintenance(storage, queues, settings.ttl)
-        self._intake = Intake(settings, self._holdings, self._lanes, self._outbox, self._maintenance)
+        self._maintenance = Maintenance(storage, queues, settings.ttl, hints)
+        parts = self._holdings, self._lanes, self._outbox, self._maintenance
+        self._intake = Intake(settings, *parts, hints)
         self._scheduler = Scheduler(storage, app.crons.values())
         self._announcer = Announcer(app, name, queues)
         keep = Keep(app.dead_ttl, app.dead_limit)
         retention = Retention(storage, queues, {JobState.DEAD: keep, JobState.CANCELLED: keep})
         self._duties = (self._maintenance, self._scheduler, self._announcer, retention)
         self._ending = Ending(settings, storage, self._intake)
-        self._listener = storage.listener(queues=queues, worker=name)
         self._failures = 0
         self._parked = False
         self._enough = 1
         self._heard_at = 0.0
-        self._wakeup, self._waker = os.pipe()
-        for descriptor in (self._wakeup, self._waker):
-            os.set_blocking(descriptor, False)
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -149,7 +154,7 @@ class Worker:
                 duty.make()
             if self._intake.lease() or self._maintenance.pending:
                 return
-            self._ending.consider(not self._holdings and not self._outbox, self._reconnect)
+            self._ending.consider(not self._holdings and not self._outbox, self._storage.close)
         self._park()
 
     def _over(self) -> bool:
@@ -157,12 +162,7 @@ class Worker:
         settled = self._ending.begun and not self._holdings and not self._outbox
         return settled or self._ending.too_late
 
-    def _reconnect(self) -> None:
-        self._storage.close()
-        self._listener.close()
-
     def _leave(self) -> None:
-        self._listener.close()
         try:
             self._announcer.leave()
         except StorageError as error:
@@ -222,23 +222,18 @@ class Worker:
         until = min(next_round, self._running.next_limit, self._scheduler.next_at)
         if self._enough > 1:
             until = min(until, time.monotonic() + GATHER)
-        while not self._due() and (left := until - time.monotonic()) > 0:
-            heard = self._hear(left)
-            # That jobs became ready is of no use to who has no room for them.
-            if self._ending.begun or not heard.ready or heard.cancel or self._intake.room():
-                break
+        if not self._due() and (left := until - time.monotonic()) > 0:
+            self._hear(left)
         self._parked = False
 
-    def _hear(self, timeout: float) -> Heard:
-        heard = self._listener.wait(timeout=timeout, wakeup=self._wakeup)
-        self._holdings.asked = self._holdings.asked or heard.cancel
-        self._heard_at = time.monotonic()
-        if heard.ready:
+    def _hear(self, timeout: float) -> None:
+        hungry = not self._ending.begun and self._intake.room() > 0
+        if self._hints.wait(timeout, hungry=hungry):
             self._intake.rouse()
-        return heard
+        self._heard_at = time.monotonic()
 
     def _listen(self) -> None:
-        """Read what woke the I/O thread: the numbers of signals, and zeros from the lanes.
+        """Read what woke the I/O thread: the numbers of signals, zeros from the lanes, and `CANCEL`.
 
         SIGINT is for the pool: a terminal sends it to the whole process group.
         """
@@ -246,6 +241,8 @@ class Worker:
             signals = os.read(self._wakeup, 4096)
         except BlockingIOError:
             return
+        if CANCEL in signals:
+            self._holdings.asked = True
         if signal.SIGTERM in signals:
             self._ending.begin()
         if signal.SIGQUIT in signals:

@@ -44,14 +44,14 @@ class Bench:
         self.storage = self.app.storage
         self.task = self.app.task(name="noop", queue=QUEUE)(tables.noop)
         self.storage.migrate()
-        self._listener, self._wakeup = self.storage.listener(queues=[QUEUE], worker=WORKER), os.pipe()[0]
+        self._listener, self._wakeup = self.storage.listener(queues=[QUEUE]), os.pipe()[0]
         # It connects, then hears itself: only so do PostgreSQL's leases go on where the last one ended.
         self._hear(0)
         self._hear(0.5)
         self._running = Running(Slots(Slots.allocate(1), 1), hard_cancel=False)
 
     def _hear(self, seconds: float) -> None:
-        self._listener.wait(timeout=seconds, wakeup=self._wakeup)
+        self.storage.told([QUEUE], self._listener.wait(timeout=seconds, wakeup=self._wakeup))
 
     def round(self, jobs: int) -> dict[str, Any]:
         """Take so many jobs from the enqueue to the end. Returns µs a job, by part."""

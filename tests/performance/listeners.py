@@ -87,7 +87,7 @@ def _listening(url: str, count: int) -> Iterator[None]:
 
 def _listen(url: str, count: int, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    listeners = [connect(url).listener(queues=[QUEUE], worker="parts") for _ in range(count)]
+    listeners = [connect(url).listener(queues=[QUEUE]) for _ in range(count)]
     for listener in listeners:
         listener.wait(timeout=0, wakeup=pipe.fileno())  # connects
         threading.Thread(target=_follow, args=(listener, pipe.fileno())).start()
