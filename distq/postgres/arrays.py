@@ -12,10 +12,14 @@ def plain(values: Iterable[str | float | None]) -> str:
 
 def texts(values: Iterable[str | None]) -> str:
     """Of any text."""
-    return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
+    listed = list(values)
+    quoted = {value: _quoted(value) for value in set(listed)}  # a few, and each many times
+    return "{" + ",".join([quoted[value] for value in listed]) + "}"
 
 
-def _quoted(value: str) -> str:
+def _quoted(value: str | None) -> str:
+    if value is None:
+        return "NULL"
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -45,8 +45,8 @@ class Operations:
             return self._enqueue_keyed(jobs)
 
         def decode(rows: Rows) -> list[Enqueued]:
-            created = {row[0] for row in rows}
-            return [Enqueued(job.id, job.id[-32:] in created) for job in jobs]
+            ((created,),) = rows
+            return [Enqueued(job.id, created is None or job.id[-32:] in created) for job in jobs]
 
         return self._op("enqueue", decode, **_new(jobs), **self._places)
 

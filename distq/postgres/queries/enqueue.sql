@@ -20,4 +20,7 @@ WITH new AS (
 ), woken AS MATERIALIZED (
     SELECT distq.tell_ready(%(channel)s, queue, min(ready_at)) FROM new WHERE state = 'ready' GROUP BY queue
 )
-SELECT new.id FROM new WHERE (SELECT count(*) FROM woken) >= 0
+-- The ids that were added, unless all were.
+SELECT CASE WHEN count(*) < cardinality(%(ids)s::uuid[]) THEN coalesce(array_agg(id), '{}') END
+FROM new
+WHERE (SELECT count(*) FROM woken) >= 0
