@@ -17,7 +17,7 @@ def readable(descriptors: Iterable[int], timeout: float) -> set[int]:
 
 class Crowd:
     """Waits for a descriptor of its own, and for one that other processes wait for too: of all who wait for
-    that, the kernel wakes one, where it can (Linux).
+    that, the kernel wakes one, where it can (Linux). Who is woken and reads nothing leaves the others asleep.
     """
 
     def __init__(self, own: int, shared: int) -> None:
@@ -25,13 +25,22 @@ class Crowd:
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         if self._epoll:
             self._epoll.register(own, select.EPOLLIN)
-            self._epoll.register(shared, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+            self._join(self._epoll)
 
     def readable(self, timeout: float) -> set[int]:
         """Those that can be read from within `timeout` seconds."""
         if not self._epoll:
             return readable(self._both, timeout)
         return {descriptor for descriptor, _ in self._epoll.poll(max(timeout, 0))}
+
+    def requeue(self) -> None:
+        """Be woken after all others from now on: the kernel goes by the order in which they came."""
+        if self._epoll:
+            self._epoll.unregister(self._both[1])
+            self._join(self._epoll)
+
+    def _join(self, epoll: select.epoll) -> None:
+        epoll.register(self._both[1], select.EPOLLIN | select.EPOLLEXCLUSIVE)
 
 
 def unblocking_pipe() -> tuple[int, int]:

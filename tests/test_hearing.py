@@ -18,13 +18,15 @@ import redis
 from distq import JobState
 from distq.job import Heard
 from distq.memory.storage import MemoryStorage
-from distq.polling import nudge, unblocking_pipe
+from distq.polling import nudge, readable, unblocking_pipe
 from distq.redis.storage import RedisStorage
 from distq.worker import board as boards
+from distq.worker import hearing
 from distq.worker.board import Board
+from distq.worker.hearing import Hearing
 from distq.worker.hints import Channel, Hints
 from tests import worker_app
-from tests.counting import Counter
+from tests.counting import Counter as Proxy
 from tests.helpers import eventually
 from tests.world import World, open_world, workers_of
 
@@ -73,7 +75,9 @@ def test_a_reader_knows_whether_all_is_heard(writer: Board, reader: Board, descr
     assert reader.read() == Heard(gap=True, sure=True)
 
 
-@pytest.mark.parametrize(("behind", "missed"), [(boards.LENGTH - 1, False), (boards.LENGTH, True)])
+@pytest.mark.parametrize(
+    ("behind", "missed"), [(boards.LENGTH - len(QUEUES), False), (boards.LENGTH - 1, True)]
+)
 def test_who_is_too_far_behind_has_missed_something(
     writer: Board, reader: Board, behind: int, missed: bool
 ) -> None:
@@ -89,6 +93,47 @@ def test_processes_take_turns(writer: Board, reader: Board) -> None:
     assert 3590 < reader.turn("one", 3600) <= 3600
     assert reader.turn("two", 3600) == 0
     assert reader.turn("one", 0) == 0
+
+
+def test_shared_memory_is_there_from_the_beginning(descriptor: int) -> None:
+    """A disk that is full later takes none of it away."""
+    found = os.fstat(descriptor)
+    assert found.st_blocks * 512 >= found.st_size > 0
+
+
+class Breaking:
+    """A listener that breaks, as none should, after it was sure; the next one hears nothing."""
+
+    made = 0
+
+    def __init__(self, **what: object) -> None:
+        Breaking.made += 1
+        self._whole = Breaking.made > 1
+        self._said = [] if self._whole else [Heard(gap=True, sure=True), Heard({"one": 1.0})]
+
+    def wait(self, *, timeout: float, wakeup: int) -> Heard:
+        """Say what there is to say, then break."""
+        if self._whole:
+            readable([wakeup], timeout)
+            return Heard()
+        return self._said.pop(0)
+
+    def close(self) -> None:
+        """Break again."""
+        if not self._whole:
+            raise ValueError("closed")
+
+
+def test_a_listener_that_breaks_leaves_nobody_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = MemoryStorage()
+    monkeypatch.setattr(storage, "listener", Breaking)
+    monkeypatch.setattr(hearing, "AGAIN", 0.01)
+    ear = Hearing(storage, QUEUES, lambda: None)
+    ear.start()
+    eventually(lambda: Breaking.made > 1)
+    assert Board(ear.channel.board, QUEUES).read() == Heard()  # as nobody heard anything
+    assert ear.tokens.take()
+    ear.stop()
 
 
 def hear(channel: Channel) -> tuple[Hints, int]:
@@ -107,6 +152,26 @@ def test_of_those_who_wait_one_gets_a_token() -> None:
         for _, waker in processes:
             nudge(waker, b"!")
         assert sorted(wait.result() for wait in waits) == [False, False, True]
+
+
+def test_those_who_wait_get_tokens_by_turns() -> None:
+    channel = Channel.open(QUEUES)
+    processes = [hear(channel) for _ in range(3)]
+    taken: list[int] = []
+
+    def work(number: int) -> None:
+        while processes[number][0].wait(60, hungry=True):
+            taken.append(number)
+
+    with ThreadPoolExecutor(len(processes)) as threads:
+        waits = [threads.submit(work, number) for number in range(3)]
+        for given in range(60):
+            processes[0][0].tokens.give()
+            eventually(lambda given=given: len(taken) > given)
+        for _, waker in processes:
+            nudge(waker, b"!")
+        assert [wait.result() for wait in waits] == [None] * 3
+    assert min(taken.count(number) for number in range(3)) > 5
 
 
 def test_who_has_no_room_leaves_tokens_to_others() -> None:
@@ -139,14 +204,14 @@ def listeners(world: World) -> int:
 
 
 @pytest.fixture
-def counted_world(counted: Counter, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
+def counted_world(counted: Proxy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
     with open_world(
         worker_app.app, "tests.worker_app", counted.url, tmp_path / "notes", monkeypatch
     ) as world:
         yield world
 
 
-def test_a_hint_costs_one_question_however_many_wait(counted_world: World, counted: Counter) -> None:
+def test_a_hint_costs_one_question_however_many_wait(counted_world: World, counted: Proxy) -> None:
     jobs, asked = 40, 4  # enqueue, lease, settle, and what there is besides
     counted_world.start("--processes", "6", "--concurrency", "2")
     worker_app.last.enqueue_many([(0.5, "warm")] * 12)

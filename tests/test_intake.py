@@ -10,6 +10,7 @@ import pytest
 from distq.job import Lease, Outcome, OutcomeKind
 from distq.memory.storage import MemoryStorage
 from distq.worker import intake as intakes
+from distq.worker import maintenance as maintenances
 from distq.worker.hints import Channel, Hints
 from distq.worker.holdings import Holdings
 from distq.worker.intake import Intake
@@ -42,9 +43,12 @@ def hints(storage: MemoryStorage) -> Hints:
     return Hints(storage, [QUEUE], Channel.open([QUEUE]), os.pipe()[0])
 
 
+SETTINGS = Settings(weights={QUEUE: 1}, concurrency=4)
+
+
 @pytest.fixture
-def maintenance(storage: MemoryStorage, hints: Hints) -> Maintenance:
-    return Maintenance(storage, (QUEUE,), 60, hints)
+def maintenance(storage: MemoryStorage, holdings: Holdings, hints: Hints) -> Maintenance:
+    return Maintenance(storage, SETTINGS, holdings, hints)
 
 
 @pytest.fixture
@@ -52,7 +56,7 @@ def intake(storage: MemoryStorage, holdings: Holdings, maintenance: Maintenance,
     """With four slots; it has found one job where there was room for more."""
     add(storage)
     lanes, outbox = cast(Lanes, Inbox()), Outbox(storage, 60, 500)
-    intake = Intake(Settings(weights={QUEUE: 1}, concurrency=4), holdings, lanes, outbox, maintenance, hints)
+    intake = Intake(SETTINGS, holdings, lanes, outbox, maintenance, hints)
     assert not intake.lease()
     add(storage)
     assert not intake.lease()
@@ -90,16 +94,37 @@ def test_who_took_a_suspect_alone_lets_another_ask(
 
 
 def test_a_pass_that_sees_jobs_lets_somebody_ask(
-    storage: MemoryStorage, maintenance: Maintenance, hints: Hints
+    storage: MemoryStorage, intake: Intake, maintenance: Maintenance, holdings: Holdings, hints: Hints
 ) -> None:
     maintenance.make()
-    assert not hints.tokens.take()
-    add(storage)
-    other = Maintenance(storage, (QUEUE,), 60, hints)
-    other.make()
-    assert not hints.tokens.take()  # it was not its turn
-    Maintenance(storage, (QUEUE,), 0.0, hints).make()
     assert hints.tokens.take()
+    assert intake.lease() is False
+    assert len(holdings) == 2
+
+
+def test_a_pass_that_sees_none_leaves_them_asleep(maintenance: Maintenance, hints: Hints) -> None:
+    maintenance.make()
+    assert not hints.tokens.take()
+
+
+def test_who_holds_nothing_takes_its_turn_before_the_others(
+    storage: MemoryStorage, hints: Hints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenances, "IDLE", 0.0)
+    add(storage)
+    passes: list[str] = []
+
+    def process(name: str) -> Maintenance:
+        mine = Holdings(storage, name, 60)
+        if name == "busy":
+            mine.lease(QUEUE, 1)
+        made = Maintenance(storage, SETTINGS, mine, hints)
+        monkeypatch.setattr(made, "_pass", lambda queue: passes.append(name))
+        return made
+
+    for name in ("first", "busy", "idle"):
+        process(name).make()
+    assert passes == ["first", "idle"]
 
 
 @pytest.mark.parametrize(("doubt", "held"), [(-1.0, 2), (3600.0, 1)])

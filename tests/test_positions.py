@@ -90,7 +90,7 @@ def test_now_and_then_a_look_is_from_the_start_but_not_for_long(clock: SimpleNam
     found.begin("q")
     clock.now += 0.5  # such a look takes half a second
     found.reach("q", 8.0)
-    clock.now += 9.9
+    clock.now += 9.4
     assert look(found, 8.0) == 7.999
     clock.now += 0.2
     assert look(found, 8.0) == START

@@ -20,8 +20,9 @@ START = -inf
 SLACK = 0.001
 """Seconds before the last job where the next look begins: others may be of the same moment."""
 
-PAUSE, SHARE = 1.0, 0.05
-"""Seconds between looks from the start; longer where those would take more than that share of the time."""
+PAUSE, SHARE = 0.8, 0.05
+"""Seconds between the beginnings of looks from the start, less than between two maintenance passes; longer
+where those would take more than that share of the time."""
 
 
 @dataclass(slots=True)
@@ -55,7 +56,7 @@ class Positions:
         with self._lock:
             position, now = self._positions.setdefault(queue, _Position()), time.monotonic()
             if position.full:
-                position.full_at = now + max(PAUSE, (now - position.began) / SHARE)
+                position.full_at = position.began + max(PAUSE, (now - position.began) / SHARE)
             if last is not None:
                 position.moment = min(last - SLACK, position.heard)
 

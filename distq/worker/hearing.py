@@ -9,16 +9,21 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from traceback import format_exc
 
 from distq import telemetry
+from distq.job import Heard
 from distq.polling import nudge, readable, unblocking_pipe
-from distq.storage import Listener, Storage
+from distq.storage import Storage
 from distq.worker.board import Board
 from distq.worker.hints import Channel, Tokens
 
 AGAIN = 1.0
 """Seconds between attempts to connect."""
+
+PAUSE = 0.05
+"""Seconds after a connection was made, or lost: a server may drop each one at once."""
 
 
 class Hearing:
@@ -45,18 +50,20 @@ class Hearing:
         nudge(self._ender, b"\0")
 
     def _serve(self) -> None:
-        listener = self._storage.listener(queues=self._queues)
         while not readable([self._over], 0):
             try:
-                self._hear(listener)
+                self._listen()
             except Exception:  # noqa: BLE001
                 telemetry.emit("error", "hints are not heard\n{trace}", trace=format_exc())
-                listener.close()
+                self._board.write(Heard(gap=True))
                 readable([self._over], AGAIN)
-        listener.close()
 
-    def _hear(self, listener: Listener) -> None:
-        heard = listener.wait(timeout=AGAIN, wakeup=self._over)
+    def _listen(self) -> None:
+        with closing(self._storage.listener(queues=self._queues)) as listener:
+            while not readable([self._over], 0):
+                self._hear(listener.wait(timeout=AGAIN, wakeup=self._over))
+
+    def _hear(self, heard: Heard) -> None:
         if heard:
             self._board.write(heard)
         if heard.ready or heard.gap:
@@ -64,3 +71,5 @@ class Hearing:
         if heard.cancel or heard.gap:
             self.cancels.extend(heard.cancel or [""])
             self._notify()
+        if heard.gap:
+            readable([self._over], PAUSE)

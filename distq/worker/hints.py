@@ -66,10 +66,13 @@ class Hints:
         while True:
             left = deadline - time.monotonic()
             woken = self._crowd.readable(left) if hungry else readable([self._wakeup], left)
+            # Also who was not woken: who was may have died of something since.
             asks = hungry and self.tokens.take()
             # Another may have been faster.
             if asks or not woken or self._wakeup in woken:
                 break
+        if asks:
+            self._crowd.requeue()
         if heard := self.board.read():
             self._storage.told(self._queues, heard)
         return asks

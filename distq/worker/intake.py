@@ -55,9 +55,11 @@ class Intake:
     def lease(self) -> bool:
         """Fill what room there is. Returns whether there may be more to lease. Raises StorageError.
 
-        Who found less than there was room for does not ask again before it has a token; or in doubt when a
-        job has ended.
+        Who found less than there was room for does not ask again before it has a token, or a maintenance pass
+        of its own sees jobs; or in doubt when a job has ended.
         """
+        if self._maintenance.take_ready():
+            self.rouse()
         if self._quiet:
             return False
         asked: set[str] = set()

@@ -13,9 +13,14 @@ from distq import telemetry
 from distq.job import Tick
 from distq.storage import Op, Storage
 from distq.worker.hints import Hints
+from distq.worker.holdings import Holdings
+from distq.worker.settings import Settings
 
 INTERVAL = 1.0
 """Seconds between passes of one pool."""
+
+IDLE = 0.9
+"""Of that, when who holds nothing may take its turn: before the others, for it alone can take a suspect."""
 
 LIMIT = 1000
 """Jobs that one pass promotes, reclaims or prunes at most; a full pass is followed by another at once."""
@@ -32,11 +37,12 @@ not again for so many, and only by so much chance, for others see it too."""
 class Maintenance:
     """The passes of one worker process over its queues."""
 
-    def __init__(self, storage: Storage, queues: tuple[str, ...], ttl: float, hints: Hints) -> None:
-        self._storage, self._ttl, self._hints = storage, ttl, hints
-        self._interval = min(INTERVAL, ttl / 4)
-        self._due_at = dict.fromkeys(queues, time.monotonic())
+    def __init__(self, storage: Storage, settings: Settings, holdings: Holdings, hints: Hints) -> None:
+        self._storage, self._ttl, self._holdings, self._hints = storage, settings.ttl, holdings, hints
+        self._interval = min(INTERVAL, settings.ttl / 4)
+        self._due_at = dict.fromkeys(settings.queues, time.monotonic())
         self._full: set[str] = set()
+        self._ready = False
         self._drain_until = float("-inf")
 
     def make(self) -> None:
@@ -46,8 +52,9 @@ class Maintenance:
             if queue in self._full:
                 self._pass(queue, eager=True)
             elif now >= due_at:
-                wait = self._hints.board.turn(queue, self._interval)
-                self._due_at[queue] = now + (wait or self._interval)
+                pause = self._interval * (1.0 if self._holdings else IDLE)
+                wait = self._hints.board.turn(queue, pause)
+                self._due_at[queue] = now + (wait or pause)
                 if not wait:
                     self._pass(queue)
 
@@ -62,6 +69,11 @@ class Maintenance:
     def pending(self) -> bool:
         """Whether the last pass left something to do."""
         return bool(self._full)
+
+    def take_ready(self) -> bool:
+        """Whether a pass since the last call saw jobs to lease."""
+        ready, self._ready = self._ready, False
+        return ready
 
     @property
     def next_at(self) -> float:
@@ -80,6 +92,7 @@ class Maintenance:
     def _take_note(self, queue: str, tick: Tick) -> None:
         now = time.monotonic()
         if tick.ready:
+            self._ready = True
             self._hints.tokens.give()
         if tick.suspects and now > self._drain_until + DRAIN_PAUSE and random.random() < DRAIN_CHANCE:
             self._drain_until = now + DRAIN

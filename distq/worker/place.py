@@ -49,7 +49,7 @@ class Place:
     process: subprocess.Popen[bytes] | None = None
     name: str = ""
     slots: Slots | None = None
-    wakeup: tuple[int, int] = (-1, -1)
+    wakeup: tuple[int, int] | None = None
     started_at: float = 0.0
     start_at: float = 0.0
     pause: float = 0.1
@@ -65,10 +65,19 @@ class Place:
 
     def start(self, plan: Plan) -> None:
         """Start a process; where that cannot be, later."""
+        self.started_at = time.monotonic()
+        try:
+            self._start(plan)
+        except OSError as error:  # no memory, no process number, no descriptor: there may be later
+            telemetry.emit("error", "a worker process cannot be started: {error}", error=error)
+            self.start_at = self.started_at + LONGEST_PAUSE
+            self._unshare()
+
+    def _start(self, plan: Plan) -> None:
+        self.name = f"{socket.gethostname()}:{secrets.token_hex(4)}"
+        self.wakeup = unblocking_pipe()
         descriptor = Slots.allocate(slot_count(plan.settings))
         self.slots = Slots(descriptor, slot_count(plan.settings))
-        self.wakeup = unblocking_pipe()
-        self.name = f"{socket.gethostname()}:{secrets.token_hex(4)}"
         birth = Birth(
             app=plan.app,
             name=self.name,
@@ -79,21 +88,16 @@ class Place:
             wakeup=self.wakeup,
             lifeline=plan.lifeline,
         )
-        self.started_at = time.monotonic()
         argv = [sys.executable, "-m", "distq.worker.process", birth.encode()]
         try:
             environment = os.environ | plan.environment
             self.process = subprocess.Popen(argv, pass_fds=birth.descriptors, env=environment)
-        except OSError as error:  # no memory, no process number: there may be later
-            telemetry.emit("error", "a worker process cannot be started: {error}", error=error)
-            self.start_at = self.started_at + LONGEST_PAUSE
-            self._unshare()
         finally:
             os.close(descriptor)
 
     def cancel(self) -> None:
         """Let the process ask which of its jobs are to be cancelled."""
-        if self.process:
+        if self.process and self.wakeup:
             nudge(self.wakeup[1], bytes([CANCEL]))
 
     def watch(self, process: subprocess.Popen[bytes], awake: float, patience: float) -> None:
@@ -132,7 +136,8 @@ class Place:
         return charged
 
     def _unshare(self) -> None:
-        assert self.slots is not None
-        self.slots.close()
-        for end in self.wakeup:
+        if self.slots:
+            self.slots.close()
+        for end in self.wakeup or ():
             os.close(end)
+        self.slots, self.wakeup = None, None

@@ -14,7 +14,7 @@ import time
 from distq import telemetry
 from distq.admin.wording import plural
 from distq.aside import aside
-from distq.errors import SchemaError, StorageError, StorageUnavailable
+from distq.errors import ConfigurationError, SchemaError, StorageError, StorageUnavailable
 from distq.locate import URL_VARIABLE, load_app
 from distq.polling import nudge, readable, unblocking_pipe
 from distq.worker.aftermath import Aftermath
@@ -46,7 +46,7 @@ class Pool:
         self, app: str, settings: Settings, processes: int, *, url: str = "", json: bool = False
     ) -> None:
         """`app` is `module:attribute`; it is imported here too, so that a mistake shows once. `url` is for
-        another storage than its own, `json` for logs of JSON.
+        another storage than its own, `json` for logs of JSON. Raises ConfigurationError.
         """
         self._settings = settings
         loaded = load_app(app, url)
@@ -57,7 +57,10 @@ class Pool:
         self._status = 0
         self._looked_at = self._awake_since = time.monotonic()
         self._wakeup, self._waker = unblocking_pipe()
-        self._hearing = Hearing(self._storage, settings.queues, self._wake)
+        try:
+            self._hearing = Hearing(self._storage, settings.queues, self._wake)
+        except OSError as error:
+            raise ConfigurationError(f"no memory for the processes to share: {error}") from error
         lifeline, self._grip = os.pipe()
         self._plan = Plan(
             app=app,

@@ -7,7 +7,12 @@ import tempfile
 
 
 def allocate(size: int) -> int:
-    """A new descriptor of so many bytes of zeros; it belongs to the caller."""
+    """A new descriptor of so many bytes of zeros; it belongs to the caller. Raises OSError.
+
+    They are on the disk from the beginning: where it is full later, to touch the first byte of a page that is
+    not there ends a process.
+    """
     with tempfile.TemporaryFile() as file:
-        file.truncate(size)
+        file.write(bytes(size))
+        file.flush()
         return os.dup(file.fileno())

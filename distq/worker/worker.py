@@ -19,7 +19,7 @@ from distq import telemetry
 from distq.app import DistQ
 from distq.errors import StorageError
 from distq.job import JobState, Outcome
-from distq.polling import readable
+from distq.polling import nudge, readable
 from distq.worker import execution
 from distq.worker.ending import RECYCLED, Ending
 from distq.worker.hints import Hints
@@ -70,7 +70,7 @@ class Worker:
         self._running = Running(slots, hard_cancel=settings.hard_cancel)
         self._outbox = Outbox(storage, app.result_ttl, settings.batch)
         self._lanes = Lanes(Context(app, self._running, self._holdings, self._done), settings.concurrency)
-        self._maintenance = Maintenance(storage, queues, settings.ttl, hints)
+        self._maintenance = Maintenance(storage, settings, self._holdings, hints)
         parts = self._holdings, self._lanes, self._outbox, self._maintenance
         self._intake = Intake(settings, *parts, hints)
         self._scheduler = Scheduler(storage, app.crons.values())
@@ -154,13 +154,17 @@ class Worker:
                 duty.make()
             if self._intake.lease() or self._maintenance.pending:
                 return
-            self._ending.consider(not self._holdings and not self._outbox, self._storage.close)
+            self._ending.consider(not self._holdings and not self._outbox, self._reconnect)
         self._park()
 
     def _over(self) -> bool:
         """Nothing is left to do, or no time."""
         settled = self._ending.begun and not self._holdings and not self._outbox
         return settled or self._ending.too_late
+
+    def _reconnect(self) -> None:
+        self._storage.close()
+        self._intake.rouse()
 
     def _leave(self) -> None:
         try:
@@ -181,7 +185,7 @@ class Worker:
         self._outbox.add(outcome, seconds)
         if self._parked and len(self._outbox) >= self._enough:
             self._parked = False
-            os.write(self._waker, b"\0")
+            nudge(self._waker, b"\0")
 
     def _due(self) -> bool:
         self._enough = self._intake.enough()
