@@ -59,6 +59,15 @@ class Handler(Protocol):
         """Record many jobs as started and finished at once: for raw contenders that run no Python per job."""
         ...
 
+    def settled(self, ids: Sequence[int]) -> None:
+        """Record that the broker has forgotten these jobs, at once.
+
+        Called right after the broker's answer to the acknowledgement, or after it was sent where the broker
+        gives none, in the process that got or sent it; that need not be one that runs jobs. A contender that
+        cannot tell the moment never calls it.
+        """
+        ...
+
 
 class Promises(BaseModel):
     """What a contender promises under one profile, as its documentation or source says it."""
@@ -121,6 +130,10 @@ class Adapter(Protocol):
 
     name: ClassVar[str]
     needs: ClassVar[frozenset[Service]]
+    unequal: ClassVar[tuple[str, ...]]
+    """What is not equal about it beside the others here, a statement a line: the report prints them for its
+    authors to check. Batches, what is not stored or not durable, what may be lost, what is left unused.
+    """
 
     def __init__(self, cell: Cell) -> None: ...
 

@@ -19,8 +19,17 @@ from kombu.transport.sqlalchemy import Channel as SqlChannel
 from kombu.transport.sqlalchemy.models import metadata as broker_metadata
 
 from adapters.base import Cell, JobSpec, Profile, Promises, Service
-from adapters.celery_app import CHUNKS, MATCHED, SOLO, TUNED, CeleryAdapter, NoDelayedDelivery, promises
-from adapters.stores import CONNECT_S, PostgresStore, RedisStore, unreachable
+from adapters.celery_app import (
+    CHUNKS,
+    MATCHED,
+    SOLO,
+    TUNED,
+    UNEQUAL,
+    CeleryAdapter,
+    NoDelayedDelivery,
+    promises,
+)
+from adapters.stores import CONNECT_S, LAST_SECOND, PostgresStore, RedisStore, unreachable
 
 
 class CeleryRedis(CeleryAdapter):
@@ -28,6 +37,12 @@ class CeleryRedis(CeleryAdapter):
 
     name = "celery-redis"
     needs = frozenset({Service.REDIS})
+    unequal = (
+        *UNEQUAL,
+        "What a killed worker held comes back after the visibility timeout, an hour. A message between its"
+        " BRPOP and its note in `unacked` is in no key: who dies then loses it.",
+        LAST_SECOND,
+    )
     _profiles: ClassVar = {"default": {}, "matched": MATCHED, "tuned": TUNED | SOLO}
 
     def __init__(self, cell: Cell) -> None:
@@ -87,6 +102,12 @@ class CeleryRabbitmq(CeleryRedis):
 
     name = "celery-rabbitmq"
     needs = frozenset({Service.RABBITMQ, Service.REDIS})
+    unequal = (
+        *UNEQUAL,
+        "Two servers work for it. Results lie in Redis, which syncs its log each second in tier production.",
+        "Matched waits for a confirm with each job, tuned once for up to 100 (for one alone it does not),"
+        " default never. An acknowledgement has no answer: settled is when it was sent.",
+    )
 
     @classmethod
     def promises(cls, profile: Profile) -> Promises:
@@ -176,9 +197,19 @@ class CeleryPostgres(CeleryAdapter):
 
     name = "celery-postgres"
     needs = frozenset({Service.POSTGRES})
+    unequal = (
+        *UNEQUAL[:2],
+        "It cannot promise what the others do: fetching a message hides its row for good, so what a killed"
+        " pool held is lost. Nothing is ever acknowledged to the server, so no job is seen to be settled.",
+        "kombu sends and fetches one message a transaction, looks again a second after it found none, and"
+        " leaves the row of each job in its table.",
+        "Tuned has an index that kombu does not make. It stays with prefork, for the database backend of a"
+        " solo worker connects anew for each result.",
+    )
     # Prefork in every profile: the database backend of a solo worker connects anew for each result.
     _profiles: ClassVar = {"default": {}, "matched": MATCHED, "tuned": TUNED}
     _chunks: ClassVar = dict.fromkeys(CHUNKS, 1)  # every message is a transaction of its own
+    _acknowledges: ClassVar = False  # fetching a message hides its row; acknowledging it changes nothing
 
     def __init__(self, cell: Cell) -> None:
         url = sqlalchemy.make_url(cell.urls[Service.POSTGRES]).set(drivername="postgresql+psycopg")

@@ -17,12 +17,13 @@ import celery
 import kombu
 from amqp.exceptions import AMQPError, MessageNacked
 from celery.worker.consumer import Consumer
+from celery.worker.request import Request
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 from kombu.messaging import Producer
 
 from adapters import processes
-from adapters.base import Adapter, Cell, JobSpec, Profile, Promises, Submission
+from adapters.base import Adapter, Cell, Handler, JobSpec, Profile, Promises, Submission
 
 # userguide/tasks.html, Task.acks_late and Task.reject_on_worker_lost: a message is acked when the task
 # has returned and its result is stored, and put back when the child that ran it was killed.
@@ -34,6 +35,15 @@ TUNED = MATCHED | {"worker_prefetch_multiplier": 128}
 SOLO = {"worker_pool": "solo"}
 CHUNKS: dict[Profile, int] = {"default": 1, "matched": 1, "tuned": 100}
 """How many jobs are sent before their fate is asked, where the transport can."""
+
+UNEQUAL = (
+    "A message for each job, acknowledged by itself where the broker takes that: Celery has no batches of its"
+    " own, where distq and the raw contenders settle hundreds of jobs at once.",
+    "A worker process runs one job at a time: threads, gevent and eventlet are not used. Nor is"
+    " ignore_result, which the guide advises where nobody reads results: here they are checked.",
+    "Default acknowledges when the run begins: who is killed then loses the job, and it may be settled before"
+    " it has finished.",
+)
 
 
 def promises(profile: Profile, results: str, lost_worker_s: float, chunk: int) -> Promises:
@@ -55,6 +65,8 @@ class CeleryAdapter(Adapter):
 
     _profiles: ClassVar[Mapping[Profile, dict[str, Any]]]
     _chunks: ClassVar[Mapping[Profile, int]] = CHUNKS
+    _acknowledges: ClassVar[bool] = True
+    """Whether an acknowledgement goes to the broker."""
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
@@ -83,7 +95,9 @@ class CeleryAdapter(Adapter):
             profile = profile | {"worker_prefetch_multiplier": self._cell.batch}
         app.conf.update(profile | self._servers() | settings)
 
-        @app.task(name="job", shared=False)
+        request = acknowledging(self._handler) if self._acknowledges else Request
+
+        @app.task(name="job", shared=False, Request=request)
         def job(job_id: int, payload: str) -> int:
             return self._handler(job_id, payload)
 
@@ -159,6 +173,27 @@ class CeleryAdapter(Adapter):
     def teardown(self) -> None:
         self._sender.close()
         self._app.close()
+
+
+def acknowledging(handler: Handler) -> type[Request]:
+    """A request that tells the handler when its message was acknowledged, in the worker's main process.
+
+    userguide/tasks.html, "Requests and custom requests". The worker acknowledges in its own time, as a
+    promise says (`call_soon_ack` in celery/worker/consumer/consumer.py); for Redis the answer is there then,
+    for AMQP, which has none, it was sent.
+    """
+
+    class Acknowledging(Request):
+        def acknowledge(self) -> None:
+            if not self.acknowledged:
+                self.on_ack.then(lambda sent: sent.then(self._note))
+            super().acknowledge()
+
+        def _note(self, _: object) -> None:
+            if self.message.acknowledged:  # a lost connection is only logged
+                handler.settled([self.args[0]])
+
+    return Acknowledging
 
 
 class NoDelayedDelivery(Consumer):

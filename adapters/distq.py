@@ -15,15 +15,66 @@ from importlib.metadata import version
 from itertools import islice
 from typing import ClassVar
 
-from adapters.base import CELL_VARIABLE, Adapter, Cell, JobSpec, Profile, Promises, Service, Submission
-from adapters.stores import PostgresStore, RedisStore
-from distq import DistQ, JobState, StorageError
+from adapters.base import (
+    CELL_VARIABLE,
+    Adapter,
+    Cell,
+    Handler,
+    JobSpec,
+    Profile,
+    Promises,
+    Service,
+    Submission,
+)
+from adapters.stores import LAST_SECOND, PostgresStore, RedisStore
+from distq import DistQ, JobState, StorageError, current_job
+from distq.job import Outcome, OutcomeKind
+from distq.storage import Op, Storage
 from distq.worker.settings import BATCH
 
 QUEUE = "bench"
 TASK = "bench.job"
 _CHUNK = 1000
 _OPEN_STATES = (JobState.READY, JobState.SCHEDULED, JobState.LEASED)
+_UNEQUAL = (
+    "Its authors wrote this testbed and the adapters of all contenders, and tuned distq with it.",
+    f"It works in batches in every profile: {_CHUNK} jobs a call enqueued, up to {BATCH} leased or settled;"
+    " Celery, and RabbitMQ unless tuned, acknowledge one by one.",
+    "While jobs wait in a process, what has finished gathers for up to 25 ms before it is settled: it runs"
+    " again where the process is killed then.",
+    "Results are kept an hour, those of others a day or until the tear-down.",
+)
+_ENDS = {OutcomeKind.DONE, OutcomeKind.DEAD, OutcomeKind.CANCELLED}
+
+
+class SettleWatch:
+    """Tells the handler which jobs the storage has settled, when its answer is there."""
+
+    def __init__(self, storage: Storage, handler: Handler) -> None:
+        self._settle, self._settled = storage.settle, handler.settled
+        self.numbers: dict[str, int] = {}
+        """Of the jobs that have begun here: distq's id → the harness's number."""
+
+    def settle(self, outcomes: Sequence[Outcome], *, keep: float) -> Op[set[str]]:
+        """The storage's own operation, whose answer is also looked at here."""
+        op = self._settle(outcomes, keep=keep)
+
+        def decode(answer: object) -> set[str]:
+            ours = op.decode(answer)
+            self._note(outcomes, ours)
+            return ours
+
+        return Op(op.request, decode, op.repeatable)
+
+    def _note(self, outcomes: Sequence[Outcome], ours: set[str]) -> None:
+        ended: list[int] = []
+        for outcome in outcomes:
+            if outcome.id in ours:
+                number = self.numbers.pop(outcome.id, None)
+                if number is not None and outcome.kind in _ENDS:
+                    ended.append(number)
+        if ended:
+            self._settled(ended)
 
 
 class DistqAdapter(Adapter):
@@ -45,9 +96,12 @@ class DistqAdapter(Adapter):
         """The app of the cell: one task, which calls the harness's handler."""
         url, handler = self._cell.urls[self.service], self._cell.make_handler()
         app = DistQ(f"{url}{'&' if '?' in url else '?'}{self.option}={self._cell.namespace}")
+        watch = SettleWatch(app.storage, handler)
+        app.storage.settle, numbers = watch.settle, watch.numbers
 
         @app.task(name=TASK, queue=QUEUE)
         def job(job_id: int, payload: str) -> int:
+            numbers[current_job().id] = job_id
             return handler(job_id, payload)
 
         return app
@@ -122,6 +176,11 @@ class DistqPostgres(DistqAdapter):
     name = "distq-postgres"
     needs = frozenset({Service.POSTGRES})
     service, option = Service.POSTGRES, "schema"
+    unequal = (
+        *_UNEQUAL,
+        "A lease does not wait for the disk, whatever the tier: a crash of the server may make its jobs ready"
+        " again. Enqueues and settles wait as the tier says.",
+    )
 
     def _server_settings(self) -> Mapping[str, str]:
         return PostgresStore(self._cell).settings()
@@ -136,6 +195,7 @@ class DistqRedis(DistqAdapter):
     name = "distq-redis"
     needs = frozenset({Service.REDIS})
     service, option = Service.REDIS, "prefix"
+    unequal = (*_UNEQUAL, LAST_SECOND)
 
     def _server_settings(self) -> Mapping[str, str]:
         return RedisStore(self._cell).settings()

@@ -27,6 +27,13 @@ class Null(Adapter):
 
     name = "null"
     needs = frozenset()
+    unequal = (
+        "A ceiling of the harness, no queue: the broker is a file, never synced, looked at each millisecond.",
+        f"A worker claims up to {_CLAIM_BYTES} bytes of jobs under one lock, and writes all their results at"
+        " once.",
+        "What a killed worker had claimed is lost: there is no lease, and nothing that settles a job.",
+        "Profile, tier, batch and concurrency change nothing.",
+    )
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
@@ -73,6 +80,7 @@ class Null(Adapter):
                 if not lines:
                     time.sleep(_POLL_S)
                     continue
+                # Never `settled`: there is no broker that could forget a job.
                 answers = bytearray()
                 for line in lines:
                     number, _, payload = line[:-1].decode().partition(" ")

@@ -48,6 +48,15 @@ _PROFILES: dict[Profile, _Settings] = {
     "tuned": _Settings(prefetch=300, batch=100, confirms=True),
 }
 
+_UNEQUAL = (
+    "Bare pika, no task library: the message is the payload, and there are no tasks, retries, errors or"
+    " schedules. Streams, and clients other than pika, are not tried.",
+    "Results lie in another server: a death between storing and acknowledging runs the job again.",
+    f"One result is stored and one message acknowledged at a time (tuned: up to {_PROFILES['tuned'].batch})."
+    " An acknowledgement has no answer: settled is when it was sent.",
+    "Default publishes without confirms, as the tutorial does: accepted is what was written to a socket.",
+)
+
 
 class RabbitmqAdapter(Adapter):
     """What the two share; they differ in where results are kept."""
@@ -139,6 +148,8 @@ class RabbitmqAdapter(Adapter):
                     continue
                 record([(job.id, handler(*job)) for _, job in batch])
                 channel.basic_ack(batch[-1][0], multiple=len(batch) > 1)
+                # Sent: AMQP does not answer an acknowledgement.
+                handler.settled([job.id for _, job in batch])
                 batch.clear()
 
     def depth(self) -> int:
@@ -174,6 +185,10 @@ class RabbitmqPostgres(RabbitmqAdapter):
     name = "rabbitmq-postgres"
     needs = frozenset({Service.RABBITMQ, Service.POSTGRES})
     _kept = "a table, the first result of a job stays"
+    unequal = (
+        *_UNEQUAL,
+        "Each result is an INSERT that waits for the disk as the tier says: a commit a job, unless tuned.",
+    )
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)
@@ -212,6 +227,11 @@ class RabbitmqRedis(RabbitmqAdapter):
     name = "rabbitmq-redis"
     needs = frozenset({Service.RABBITMQ, Service.REDIS})
     _kept = "Redis, kept a day"
+    unequal = (
+        *_UNEQUAL,
+        "In tier production Redis syncs its log each second: a crash of its machine may undo results whose"
+        " messages were acknowledged.",
+    )
 
     def __init__(self, cell: Cell) -> None:
         super().__init__(cell)

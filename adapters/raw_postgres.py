@@ -66,6 +66,15 @@ class RawPostgres(Adapter):
 
     name = "raw-postgres"
     needs = frozenset({Service.POSTGRES})
+    unequal = (
+        "A ceiling of the server, no queue: no Python runs for a job and none of its work is done. A batch is"
+        " recorded as started and finished at once, and SQL computes the results.",
+        f"{_BATCH['matched']} jobs are leased, and settled, in one statement (tuned: {_BATCH['tuned']}), and"
+        f" {_ENQUEUE} enqueued by one COPY.",
+        "No retries, errors, history, priorities, schedules or pausing: distq's statements carry them all.",
+        "No strict ceiling of distq, whose batches may be larger, and whose lease does not wait for the disk"
+        " as this one does.",
+    )
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
@@ -130,7 +139,9 @@ class RawPostgres(Adapter):
                 ids = self._lease(connection, token, after)
                 if ids:
                     handler.batch(ids)
-                    connection.execute(_SETTLE, {"ids": ids, "token": token})
+                    settled = connection.execute(_SETTLE, {"ids": ids, "token": token})
+                    if settled.rowcount == len(ids):  # else nobody knows which of them are not ours
+                        handler.settled(ids)
                     after = max(ids)
                 elif after > _BEGINNING:
                     after = _BEGINNING  # what was given back lies behind

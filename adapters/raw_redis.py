@@ -21,7 +21,7 @@ import redis
 
 from adapters import processes
 from adapters.base import Adapter, Cell, JobSpec, Profile, Promises, Service, Submission
-from adapters.stores import RedisStore
+from adapters.stores import LAST_SECOND, RedisStore
 
 _BATCH: dict[Profile, int] = {"default": 200, "matched": 200, "tuned": 1000}
 _ENQUEUE = 1000
@@ -88,6 +88,14 @@ class RawRedis(Adapter):
 
     name = "raw-redis"
     needs = frozenset({Service.REDIS})
+    unequal = (
+        "A ceiling of the server, no queue: no Python runs for a job and none of its work is done. A batch is"
+        " recorded as started and finished at once, and Lua computes the results.",
+        f"{_BATCH['matched']} jobs are leased, and settled, in one script (tuned: {_BATCH['tuned']}), and"
+        f" {_ENQUEUE} enqueued in one transaction.",
+        "No retries, errors, history, priorities, schedules or pausing: distq's scripts carry them all.",
+        LAST_SECOND,
+    )
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
@@ -141,7 +149,8 @@ class RawRedis(Adapter):
                 ids: Any = lease(self._keys, [self._batch, token, _TTL_S * 1000])
                 if ids:
                     handler.batch(ids)
-                    settle(self._keys, [token, *ids])
+                    if settle(self._keys, [token, *ids]) == len(ids):  # else nobody knows which are not ours
+                        handler.settled(ids)
                 elif not reclaim(self._keys):
                     # From a list's head to the same head: it waits for a job and takes none.
                     client.blmove(self._ready, self._ready, _WAIT_S, "LEFT", "LEFT")  # pyright: ignore[reportArgumentType]

@@ -21,6 +21,19 @@ REGISTRY: dict[str, str] = {
 }
 """Name → `module:Class`, in the order of every table."""
 
+MUTANTS: dict[str, str] = {
+    "null-loses": "adapters.mutants:Loses",
+    "null-twice": "adapters.mutants:Twice",
+    "null-lies": "adapters.mutants:Lies",
+    "null-slow": "adapters.mutants:Slow",
+    "null-skewed": "adapters.mutants:Skewed",
+    "null-stalls": "adapters.mutants:Stalls",
+    "null-wrong": "adapters.mutants:Wrong",
+    "null-hasty": "adapters.mutants:Hasty",
+    "raw-redis-early": "adapters.mutants:Early",
+}
+"""The same of deliberately broken contenders, which nobody is offered: `scenarios.mutants` runs them."""
+
 _EXTRAS = {
     "amqp": "celery",
     "celery": "celery",
@@ -56,9 +69,10 @@ def load(name: str) -> type[Adapter]:
         UnknownAdapter: no such name.
         Unavailable: its library is not installed.
     """
-    if name not in REGISTRY:
+    place = REGISTRY.get(name) or MUTANTS.get(name)
+    if place is None:
         raise UnknownAdapter(name)
-    module, _, attribute = REGISTRY[name].partition(":")
+    module, _, attribute = place.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:

@@ -20,6 +20,12 @@ from adapters.base import AdapterError, Cell, Service
 CONNECT_S = 3
 """How long a server may take to answer."""
 
+LAST_SECOND = (
+    "In tier production Redis syncs its log each second: a crash of its machine may undo the last one, what"
+    " was enqueued and what was settled, where PostgreSQL loses nothing that it has answered."
+)
+"""What is not equal about whoever keeps jobs in Redis."""
+
 _OPTIONS = {
     Service.POSTGRES: ("PostgreSQL", "--postgres-url"),
     Service.REDIS: ("Redis", "--redis-url"),

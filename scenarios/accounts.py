@@ -1,12 +1,17 @@
-"""A cell's row of summary.csv and its jobs, from the ledgers and from what the harness says."""
+"""A cell's row of summary.csv: a pure function of its record in cells.jsonl and its rows in jobs.csv.gz."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict
 
-from scenarios import records, statistics, verify
+from adapters.base import Tier
+from scenarios import moments, records, statistics, steadiness
+from scenarios.catalogue import Setting
+from scenarios.columns import SUMMARY
 from scenarios.layout import Layout
 from scenarios.plan import Plan, Result
 
@@ -14,62 +19,106 @@ _NS_PER_S = 1e9
 
 LEAST_SENT, LAG_S = 0.99, 0.25
 """Below that share of the rate, and the last job so late, the load was not the one that was asked for."""
+BUSIEST = 0.95
+"""Above that share of a core the producer was the limit."""
 
 
-def settle(plan: Plan, result: Result) -> tuple[dict[str, Any], pd.DataFrame | None]:
-    """The columns of summary.csv that a measurement fills in, and the rows for jobs.csv.gz.
+class Record(BaseModel):
+    """All that is known of a cell beside the moments of its jobs."""
 
-    A number that does not exist is absent. Without a measurement there is the status alone, and no jobs.
-    """
+    model_config = ConfigDict(frozen=True)
+
+    cell: str
+    block: int
+    adapter: str
+    tier: Tier
+    seed: int
+    setting: Setting
+    unavailable: str = ""
+    """Why the contender could not run, if it could not."""
+    result: Result | None = None
+    bare: bool = False
+    """Its jobs ran no Python."""
+
+
+def job_rows(plan: Plan, result: Result) -> pd.DataFrame | None:
+    """The rows for jobs.csv.gz, from the ledgers; None where nothing was measured."""
     if result.began_ns is None:
-        return {"status": "failed", "reason": "; ".join(result.failures)}, None
+        return None
     layout = Layout(plan.cell.directory)
     workers = records.read(layout.ledger)
     if result.timeout:  # what came after the deadline, while the pool was stopped, is censored
         deadline_ns = result.began_ns + round(plan.workload.limit_s * _NS_PER_S)
         workers = workers[workers["time_ns"] <= deadline_ns]
-    producer = records.read(layout.producer)
     intended_ns = None  # of a churn: each when it is sent
-    if plan.workload.scenario != "churn":
+    if plan.workload.shape != "churn":
         intended_ns = [result.began_ns + round(offset * _NS_PER_S) for offset in plan.workload.offsets_s()]
-    rows = verify.job_rows(producer, workers, intended_ns=intended_ns)
-    counts = verify.count(rows, workers, timeout=result.timeout)
-    numbers = result.measured | _rates(plan, rows) | counts | statistics.cell_latencies(rows)
-    if plan.workload.scenario == "steady":
-        numbers |= statistics.cell_load(rows)
-    if plan.workload.scenario == "churn":
-        numbers["slowest_tenth"] = statistics.slowest_tenth(rows)
+    return moments.job_rows(records.read(layout.producer), workers, intended_ns=intended_ns)
+
+
+def row(run_id: str, record: Record, jobs: pd.DataFrame | None) -> dict[str, Any]:
+    """The columns of summary.csv by name, in their order. A number that does not exist is absent."""
+    settings = record.model_dump(include={"cell", "block", "adapter", "tier", "seed"})
+    known = {"run_id": run_id, **settings, **record.setting.model_dump(), **_outcome(record, jobs)}
+    return {name: known[name] for name in SUMMARY if name in known}
+
+
+def _outcome(record: Record, jobs: pd.DataFrame | None) -> dict[str, Any]:
+    result = record.result
+    if result is None:
+        return {"status": "unavailable", "reason": record.unavailable}
+    if jobs is None:
+        return {"status": "failed", "reason": "; ".join(result.failures)}
+    counts = moments.count(jobs, timeout=result.timeout)
+    numbers = result.measured | _rates(record, jobs) | counts | statistics.cell_latencies(jobs)
+    numbers |= {"longest_pause_s": steadiness.longest_pause_s(jobs), **steadiness.columns(jobs)}
+    if record.setting.shape == "steady":
+        numbers |= statistics.cell_load(jobs) | _producers(record, jobs)
+    if record.setting.shape == "churn":
+        numbers["slowest_tenth"] = statistics.slowest_tenth(jobs)
     known = {name: value for name, value in numbers.items() if value == value}
-    return _verdict(plan, result, counts, _behind(known)) | known, rows
+    return _verdict(record, result, counts, _behind(known)) | known
 
 
-def _behind(numbers: dict[str, float]) -> str:
+def _producers(record: Record, jobs: pd.DataFrame) -> dict[str, float]:
+    """`producer_share`: of a core that each producer took while the load lasted."""
+    spent = record.result.measured.get("producer_cpu_s") if record.result else None
+    sent: Any = jobs.loc[:, ["intended_ns", "sent_ns"]].dropna()
+    if spent is None or sent.empty:
+        return {}
+    took_s = (int(sent["sent_ns"].max()) - int(sent["intended_ns"].min())) / _NS_PER_S
+    return {"producer_share": spent / took_s / record.setting.producers} if took_s > 0 else {}
+
+
+def _behind(numbers: Mapping[str, Any]) -> str:
     """What is to be said of an open loop that did not keep up, if it did not."""
     share, lag_s = numbers.get("sent_share", 1.0), numbers.get("sent_lag_s", 0.0)
-    if share >= LEAST_SENT or lag_s <= LAG_S:
-        return ""
-    return f"the producer, or what it waited for, sent only {share:.1%} of the rate"
+    if share < LEAST_SENT and lag_s > LAG_S:
+        return f"the producer, or what it waited for, sent only {share:.1%} of the rate"
+    if numbers.get("producer_share", 0.0) > BUSIEST:
+        return f"a producer took {numbers['producer_share']:.0%} of a core: it was the limit (--producers)"
+    return ""
 
 
-def _verdict(plan: Plan, result: Result, counts: dict[str, int], behind: str) -> dict[str, str]:
-    jobs, failures = plan.workload.jobs, list(result.failures)
+def _verdict(record: Record, result: Result, counts: dict[str, int], behind: str) -> dict[str, str]:
+    setting, failures = record.setting, list(result.failures)
     if counts["lost"]:
-        failures.append(f"{counts['lost']} of {jobs} jobs lost")
+        failures.append(f"{counts['lost']} of {setting.jobs} jobs lost")
     if counts["unexpected"]:
         failures.append(f"{counts['unexpected']} finished that nobody submitted")
     reasons = [*failures, *result.notes]
     if behind:
         reasons.append(behind)
     if result.timeout:
-        deadline = f"deadline of {plan.workload.deadline_s:g} s"
-        reasons.append(f"{deadline}: {counts['censored']} of {jobs} jobs unfinished")
-    if plan.cell.work != "noop" and any(Layout(plan.cell.directory).ledger.glob("*.batches")):
+        deadline = f"deadline of {setting.deadline_s:g} s"
+        reasons.append(f"{deadline}: {counts['censored']} of {setting.jobs} jobs unfinished")
+    if setting.work != "noop" and record.bare:
         reasons.append("its jobs never reach Python, so they do no work")
     status = "failed" if failures else "timeout" if result.timeout else "invalid" if behind else "ok"
     return {"status": status, "reason": "; ".join(reasons)}
 
 
-def _rates(plan: Plan, rows: pd.DataFrame) -> dict[str, float]:
+def _rates(record: Record, rows: pd.DataFrame) -> dict[str, float]:
     """`enqueue_s`, and over what time the jobs finished: from the first sent, or the gate's opening."""
     submitted: Any = rows.dropna(subset=["sent_ns"])
     if submitted.empty:
@@ -79,7 +128,7 @@ def _rates(plan: Plan, rows: pd.DataFrame) -> dict[str, float]:
     if submitted["accepted_ns"].notna().any():
         rates["enqueue_s"] = (int(submitted["accepted_ns"].max()) - first) / _NS_PER_S
     if finished := int(submitted["finished_ns"].count()):
-        start = first if plan.workload.scenario in ("burst", "churn") else int(submitted["intended_ns"].min())
+        start = first if record.setting.shape in ("burst", "churn") else int(submitted["intended_ns"].min())
         rates["measured_s"] = (int(submitted["finished_ns"].max()) - start) / _NS_PER_S
         rates["jobs_per_s"] = finished / rates["measured_s"]
     return rates

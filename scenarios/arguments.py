@@ -6,7 +6,9 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable
 from typing import TypeVar, get_args
 
+from adapters.base import Profile
 from adapters.registry import REGISTRY, UnknownAdapter
+from scenarios.slo import Slo
 from scenarios.work import parse_work
 from scenarios.workload import WARM_UP, Disturbance
 
@@ -69,6 +71,23 @@ def work(text: str) -> str:
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is none of noop, sleep:MS and cpu:MS") from None
     return text
+
+
+def slo(text: str) -> str:
+    """What `Slo.parse` understands."""
+    try:
+        Slo.parse(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return text
+
+
+def profile(text: str) -> Profile:
+    """The name of a profile."""
+    for known in get_args(Profile):
+        if text == known:
+            return known
+    raise ArgumentTypeError(f"{text!r} is none of {', '.join(get_args(Profile))}")
 
 
 def disturbance(text: str) -> Disturbance:

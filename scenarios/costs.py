@@ -49,7 +49,7 @@ class Costs:
         Args:
             flush: makes the producer's session speak to its server once more.
         """
-        paced = self._plan.workload.scenario in ("steady", "churn")
+        paced = self._plan.workload.shape in ("steady", "churn")
         if paced and Service.POSTGRES in self._plan.cell.urls:
             time.sleep(FLUSH_S)
             flush()

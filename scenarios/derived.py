@@ -5,13 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from scenarios.columns import COSTS
 from scenarios.work import parse_work
-
-COSTS = (
-    *("producer_cpu_s", "worker_cpu_s", "broker_cpu_s", "log_mb", "commits", "transactions", "round_trips"),
-    *("dead_tuples", "stored_mb"),
-)
-"""What a cell spends, so that its value is to be seen against the jobs."""
 
 
 def finished(summary: pd.DataFrame) -> pd.Series:

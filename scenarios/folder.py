@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zlib
@@ -15,22 +16,12 @@ from typing import Any
 import pandas as pd
 
 from scenarios import statistics, tables
-from scenarios.derived import COSTS
-from scenarios.tables import COUNTS, LATENCIES, LOAD
+from scenarios.columns import JOBS, SUMMARY
+
+MANIFEST = "manifest.json"
 
 _ROOT = Path(__file__).resolve().parent.parent
 _REFERENCE = "results/reference"
-_SUMMARY: dict[Any, Any] = (
-    dict.fromkeys(["run_id", "cell", "scenario", "adapter", "profile", "tier", "disturbance"], "str")
-    | dict.fromkeys(["work", "status", "reason"], "str")
-    | dict.fromkeys(["block", "jobs", "workers", "concurrency", "batch", "payload_bytes"], "int64")
-    | dict.fromkeys(["behind", "seed"], "int64")
-    | dict.fromkeys(["enqueue_s", "startup_s", "measured_s", "jobs_per_s", "slowest_tenth"], "float64")
-    | dict.fromkeys(["rate", "sent_share", "sent_lag_s", *LOAD, *LATENCIES, *COUNTS], "float64")
-    | dict.fromkeys(["at_risk", "watched_s", *COSTS, "peak_rss_mb", "grown_mb"], "float64")
-)
-_MOMENTS = ["intended_ns", "sent_ns", "accepted_ns", "started_ns", "finished_ns", "settled_ns"]
-_JOBS: dict[Any, Any] = {"cell": "category"} | dict.fromkeys(["job", *_MOMENTS, "pid", "attempt"], "Int64")
 
 
 class ReportError(Exception):
@@ -53,12 +44,18 @@ class Run:
         Raises:
             ReportError: the file is missing, cut short, or lacks a column.
         """
-        return _read(self.directory / "jobs.csv.gz", _JOBS)
+        return _read(self.directory / "jobs.csv.gz", JOBS)
 
     @property
     def id(self) -> str:
         """The run's name, as all its rows carry it."""
         return str(self.summary["run_id"].iloc[0])
+
+    @cached_property
+    def seal(self) -> str:
+        """What stands on each figure: the manifest's hash. The manifest holds those of the raw files."""
+        digest = hashlib.sha256((self.directory / MANIFEST).read_bytes()).hexdigest()
+        return f"manifest {digest[:12]}"
 
     @property
     def foot(self) -> str:
@@ -69,7 +66,7 @@ class Run:
             self.manifest.get("dirty")
         )
         blocks = f"{self.summary['block'].nunique()} blocks"
-        return " · ".join([f"run {self.id}", f"commit {commit}", tables.describe(shared), blocks])
+        return " · ".join([f"run {self.id}", f"commit {commit}", tables.describe(shared), blocks, self.seal])
 
 
 def load(directory: Path | str) -> Run:
@@ -82,13 +79,13 @@ def load(directory: Path | str) -> Run:
     if not directory.is_dir():
         raise ReportError(f"{directory}: no such folder")
     path = directory / "summary.csv"
-    summary = _read(path, _SUMMARY)
+    summary = _read(path, SUMMARY)
     if summary.empty:
         raise ReportError(f"{path}: holds no cell")
     cell, times = Counter(summary.loc[:, "cell"]).most_common(1)[0]
     if times > 1:
         raise ReportError(f"{path}: cell {cell} is there {times} times")
-    return Run(directory, summary, _manifest(directory / "manifest.json"))
+    return Run(directory, summary, _manifest(directory / MANIFEST))
 
 
 def chosen() -> Run:

@@ -15,12 +15,15 @@ from scenarios.workload import WARM_UP
 
 
 class LedgerHandler:
-    """A `Handler` (adapters/base.py). It opens its ledger at a process's first job, also after a fork."""
+    """A `Handler` (adapters/base.py). It opens its ledger at a process's first job, also after a fork.
+
+    What is settled goes to a ledger apart: a process that only acknowledges has no business at the gate.
+    """
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
         self._work = parse_work(cell.work).run
-        self._pid = 0
+        self._pid = self._settling_pid = 0
         self._lock = threading.Lock()
 
     def __call__(self, job_id: int, payload: str) -> int:
@@ -36,6 +39,12 @@ class LedgerHandler:
         if self._pid != os.getpid():
             self._enter()
         self._ledger.add_batch(ids)
+
+    def settled(self, ids: Sequence[int]) -> None:
+        if self._settling_pid != os.getpid():  # two threads at once open a ledger each, which does no harm
+            self._settling = Writer(Layout(self._cell.directory).ledger)
+            self._settling_pid = os.getpid()
+        self._settling.add_settled(ids)
 
     def _enter(self) -> None:
         with self._lock:

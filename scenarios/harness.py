@@ -30,8 +30,8 @@ from scenarios.ledger import Moment
 from scenarios.limits import Overdue, alarm, limit
 from scenarios.logs import last_words, one_line
 from scenarios.plan import Failed, Plan, Result
+from scenarios.producers import producers
 from scenarios.resources import Spending, watch_memory
-from scenarios.sender import send
 from scenarios.work import parse_work
 
 ANSWER_S = 30.0
@@ -71,7 +71,7 @@ class Harness:
             with limit("reading the settings back", ANSWER_S):
                 settings = dict(self._adapter.effective_settings())
             with disturbed(self._workload.disturbance, self._cell.urls):
-                result = self._backlog() if self._workload.scenario == "backlog" else self._awaited()
+                result = self._backlog() if self._workload.shape == "backlog" else self._awaited()
             with limit("reading results back", ANSWER_S):
                 killed = result.timeout or "at_risk" in result.measured
                 result.failures += self._wrong_results(allow_missing=killed)
@@ -99,12 +99,16 @@ class Harness:
 
     def _awaited(self) -> Result:
         """The pool waits for the jobs."""
-        with running_pool(self._cell, self._layout) as pool, watch_memory(pool.pid) as memory:
+        with (
+            producers(self._plan) as senders,
+            running_pool(self._cell, self._layout) as pool,
+            watch_memory(pool.pid) as memory,
+        ):
             self._warm_up(pool)
             drain, spending = self._begin(), Spending(pool.pid, self._plan.server_pids)
             costs, result = Costs(self._plan), Result()
-            began_ns = result.began_ns = time.monotonic_ns()
-            sent = send(self._adapter, self._workload, self._layout, began_ns=began_ns)
+            began_ns = result.began_ns = senders.begin()
+            sent = senders.send(self._adapter, began_ns=began_ns)
             result.timeout = not drain.wait(pool, began_ns / 1e9 + self._workload.limit_s) or sent.overdue
             pool.wait_for(lambda: time.monotonic() >= began_ns / 1e9 + self._workload.lasts_s)
             result.measured = spending.so_far()
@@ -118,7 +122,8 @@ class Harness:
 
     def _backlog(self) -> Result:
         drain = self._begin()
-        sent = send(self._adapter, self._workload, self._layout, began_ns=time.monotonic_ns())
+        with producers(self._plan) as senders:
+            sent = senders.send(self._adapter, began_ns=senders.begin())
         result = Result(
             began_ns=time.monotonic_ns(),
             timeout=sent.overdue,
@@ -191,10 +196,10 @@ class Harness:
             raise Failed(f"{few}: {last_words(self._layout.pool_log)}") from None
 
     def _wrong_results(self, *, allow_missing: bool) -> list[str]:
-        """Compare a spread of results in the backend with what they must be."""
+        """Compare a spread of the results of jobs that this process sent with what they must be."""
         finished = records.jobs(self._layout.ledger, Moment.FINISHED)
         finished &= records.jobs(self._layout.producer, Moment.ACCEPTED)
-        jobs = [job for job in self._workload.specs() if job.id in finished]
+        jobs = [job for _, job in self._workload.share(0) if job.id in finished]
         sample = jobs[:: max(1, len(jobs) // CHECKED_RESULTS)]
         held = self._adapter.results([job.id for job in sample])
         wrong = [job for job in sample if held.get(job.id) != expected_result(job)]

@@ -37,8 +37,17 @@ class Layout:
 
     @property
     def producer(self) -> Path:
-        """The producer's records."""
+        """The producers' records."""
         return self.directory / "producer"
+
+    @property
+    def began(self) -> Path:
+        """When the jobs are intended from, for who sends beside the harness."""
+        return self.directory / "began"
+
+    def of_producer(self, number: int, kind: str) -> Path:
+        """A file of a process that sends beside the harness."""
+        return self.directory / f"producer-{number}.{kind}"
 
     @property
     def gate(self) -> Path:

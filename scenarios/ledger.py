@@ -5,7 +5,8 @@ writer. Times are CLOCK_MONOTONIC in ns, one clock for all processes of a machin
 
 `<pid>-<ns>.moments` holds records of three int64: moment, job, time. `<pid>-<ns>.batches` holds, for
 contenders that run no Python per job, a count, a time and that many jobs, all int64, a batch after the
-other. `records.py` reads both; this module is light, for workers import it.
+other. `<pid>-<ns>.settled` holds the same of jobs that the broker has forgotten; its process need not be a
+worker. `records.py` reads them all; this module is light, for workers import it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from array import array
 from collections.abc import Sequence
 from enum import IntEnum
+from functools import cached_property
 from pathlib import Path
 
 RECORD = struct.Struct("<qqq")
@@ -29,16 +31,28 @@ class Moment(IntEnum):
     STARTED = 3
     FINISHED = 4
     GATE = 5
+    SETTLED = 6
 
 
 class Writer:
-    """This process's files, open from the first record to the process's end. A fork needs a new one."""
+    """This process's files, each open from its first record to the process's end. A fork needs a new one."""
 
     def __init__(self, directory: Path) -> None:
         # The time: should a process number come again, a record cut short shifts nobody else's.
         name = f"{os.getpid()}-{time.monotonic_ns()}"
-        self._moments = _open(directory / f"{name}.moments")
-        self._batches = directory / f"{name}.batches"
+        self._path = directory / name
+
+    @cached_property
+    def _moments(self) -> int:
+        return _open(self._path.with_suffix(".moments"))
+
+    @cached_property
+    def _batches(self) -> int:
+        return _open(self._path.with_suffix(".batches"))
+
+    @cached_property
+    def _settled(self) -> int:
+        return _open(self._path.with_suffix(".settled"))
 
     def add(self, moment: int, job: int) -> None:
         """Record a moment of a job, now."""
@@ -46,9 +60,15 @@ class Writer:
 
     def add_batch(self, jobs: Sequence[int]) -> None:
         """Record that jobs started and finished, now."""
-        descriptor = _open(self._batches)
-        os.write(descriptor, array("q", [len(jobs), time.monotonic_ns(), *jobs]).tobytes())
-        os.close(descriptor)
+        os.write(self._batches, _batch(jobs))
+
+    def add_settled(self, jobs: Sequence[int]) -> None:
+        """Record that the broker has forgotten jobs, now."""
+        os.write(self._settled, _batch(jobs))
+
+
+def _batch(jobs: Sequence[int]) -> bytes:
+    return array("q", [len(jobs), time.monotonic_ns(), *jobs]).tobytes()
 
 
 def _open(path: Path) -> int:

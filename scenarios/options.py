@@ -1,211 +1,183 @@
-"""The runner's command line, checked: a mistake is one line and exit status 2."""
+"""What a run was asked for: the chapter that the command line describes, or those of a preset."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import count, product
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
-from adapters.base import Profile, Service, Tier
-from adapters.registry import REGISTRY, Unavailable, load
+from adapters.base import Service, Tier
+from adapters.registry import REGISTRY
 from scenarios import arguments
-from scenarios.arguments import each
-from scenarios.presets import PRESETS, Preset, Setting
+from scenarios.catalogue import SCENARIOS, Scenario, Setting, around
+from scenarios.commandline import OF_A_CHAPTER, URLS, default_out, describe_adapters, make_parser, writable
+from scenarios.controls import CONTROL
+from scenarios.environment import checkout
+from scenarios.presets import PRESETS
 from scenarios.usage import Parser
-from scenarios.workload import Shape
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """One scenario of a run."""
+
+    scenario: str
+    settings: list[Setting]
+    """Each is measured with every contender in every block."""
+    adapters: list[str]
+    """The contenders; a control stands there a second time, by another name."""
+    repeats: int
+    seconds: float = 0.0
+    """Steady: how long a load lasts."""
 
 
 @dataclass(frozen=True)
 class Options:
     """What a run was asked for."""
 
-    scenario: str
-    """The preset's name."""
-    shape: Shape
-    settings: list[Setting]
-    """Each is measured with every contender in every block."""
-    rate: float
-    """Steady: jobs a second; else 0."""
-    adapters: list[str]
+    chapters: list[Chapter]
+    title: str
+    """The preset, or the scenario."""
+    command: list[str]
+    """The words of the command line; a resumed run has those of its beginning."""
+    expected: str
+    """How long a preset takes; empty where nobody knows."""
     named: bool
     """Whether the contenders were named one by one: then one that is unavailable fails the run."""
-    concurrency: int
-    repeats: int
     tier: Tier
-    profile: Profile
-    work: str
-    deadline: float
     seed: int
     out: Path
     urls: dict[Service, str | None]
+    conform: bool
+    """Whether contenders go through the contract's short form before they are timed."""
+    mutants: bool
+    """Whether the checkers are tested first."""
+    resumed: bool = False
 
 
-def parse(command: Sequence[str] | None = None) -> Options:
+def parse(command: Sequence[str]) -> Options:
     """Read the command line. Exits with status 2 and one line where it cannot be meant."""
-    parser = _parser()
+    parser = make_parser()
     given = parser.parse_args(command)
     if given.list:
         print(*describe_adapters(), sep="\n")
         parser.exit()
-    preset = PRESETS[given.scenario]
-    _refuse(parser, given, preset)
+    if given.resume:
+        return _resume(parser, given)
+    options = _options(parser, given, list(command))
+    return replace(options, out=writable(parser, given.out or default_out(options.title)))
+
+
+def _options(parser: Parser, given: argparse.Namespace, command: list[str]) -> Options:
+    preset = PRESETS[given.preset] if given.preset else None
+    if preset:
+        clash = next((name for name in OF_A_CHAPTER if getattr(given, name) is not None), None)
+        if clash:
+            parser.error(f"--{clash.replace('_', '-')}: a preset says that itself")
+        chapters = [_chapter(parser, parser.parse_args(words), given) for words in preset.chapters]
+    else:
+        chapters = [_chapter(parser, given, given)]
     return Options(
-        scenario=given.scenario,
-        shape=preset.shape,
-        settings=_settings(given, preset),
-        rate=given.rate or preset.rate,
-        adapters=given.adapters or list(REGISTRY),
+        chapters=[chapter for chapter in chapters if chapter.adapters],
+        title=given.preset or chapters[0].scenario,
+        command=command,
+        expected=preset.expected if preset else "",
         named=given.adapters is not None,
-        concurrency=given.concurrency,
-        repeats=given.repeats,
         tier=given.tier,
-        profile=given.profile,
-        work=given.work,
-        deadline=given.deadline or preset.deadline_s,
         seed=random.SystemRandom().randrange(arguments.LARGEST_SEED) if given.seed is None else given.seed,
-        out=_writable(parser, given.out or _default_out(given.scenario)),
-        urls={
-            Service.POSTGRES: given.postgres_url,
-            Service.REDIS: given.redis_url,
-            Service.RABBITMQ: given.amqp_url,
-        },
+        out=given.out or Path(),
+        urls={service: getattr(given, name) for service, name in URLS.items()},
+        conform=not given.no_conform,
+        mutants=bool(preset and preset.mutants),
     )
 
 
-def _refuse(parser: Parser, given: argparse.Namespace, preset: Preset) -> None:
+def _resume(parser: Parser, given: argparse.Namespace) -> Options:
+    """The options of a run that was interrupted; servers of the user's own are to be named again."""
+    path = given.resume / "manifest.json"
+    try:
+        manifest = json.loads(path.read_bytes())
+        words, commit, seed = list(map(str, manifest["command"][3:])), manifest["commit"], manifest["seed"]
+    except (OSError, ValueError, KeyError, TypeError):
+        parser.error(f"--resume {given.resume}: no run that began lies there: {path.name} cannot be read")
+    if commit != checkout()["commit"]:
+        parser.error(
+            f"--resume {given.resume}: commit {str(commit)[:10]} began it, whose code this is not; begin anew"
+        )
+    was = parser.parse_args(words)
+    for name in URLS.values():
+        setattr(was, name, getattr(given, name) or getattr(was, name))
+        if "***" in (getattr(was, name) or ""):
+            parser.error(f"--resume: the --{name.replace('_', '-')} had a password; give it again")
+    return replace(_options(parser, was, words), seed=seed, out=given.resume, resumed=True)
+
+
+def _chapter(parser: Parser, given: argparse.Namespace, run: argparse.Namespace) -> Chapter:
+    """What one line of options describes; the contenders that the run's own line names are kept."""
+    scenario = SCENARIOS[given.scenario or "burst"]
+    _refuse(parser, given, scenario)
+    names = given.adapters or list(REGISTRY)
+    if run.adapters:
+        names = [name for name in run.adapters if not given.adapters or name in names or run is given]
+    controls = [f"{name}{CONTROL}" for name in given.control or () if name in names]
+    return Chapter(
+        scenario=given.scenario or "burst",
+        settings=_settings(given, scenario),
+        adapters=[*names, *controls],
+        repeats=given.repeats or 3,
+        seconds=given.seconds or scenario.seconds,
+    )
+
+
+def _refuse(parser: Parser, given: argparse.Namespace, scenario: Scenario) -> None:
     """What does not go together."""
-    if preset.shape == "steady":
+    if scenario.shape == "steady":
         if given.jobs:
             parser.error(f"--jobs: in --scenario {given.scenario} --rate and --for say how many")
-    elif given.rate or given.seconds:
-        parser.error("--rate and --for are for --scenario steady and idle")
-    if any(given.behind or ()) and preset.shape != "backlog":
+    elif given.rate or given.seconds or given.schedule:
+        parser.error("--rate, --for and --schedule are for --scenario steady, capacity and idle")
+    if any(given.behind or ()) and scenario.shape != "backlog":
         parser.error("--behind: only where a backlog is filled first can jobs lie behind the measured ones")
+    if given.slo and not scenario.slo:
+        parser.error("--slo is for --scenario capacity")
+    unknown = set(given.control or ()) - set(given.adapters or REGISTRY)
+    if unknown:
+        parser.error(f"--control {min(unknown)}: it is none of the --adapters")
+    if given.producers and given.producers > 1 and scenario.shape == "churn":
+        parser.error("--producers: a closed loop has one")
 
 
-def _settings(given: argparse.Namespace, preset: Preset) -> list[Setting]:
-    """The preset's, with what the command line gives in their place; all combinations."""
-    jobs = given.jobs or preset.jobs
-    if preset.shape == "steady":
-        jobs = (max(2, round((given.rate or preset.rate) * (given.seconds or preset.seconds))),)
-    workers = given.workers or preset.workers or (os.cpu_count() or 1,)
-    batch, payload = given.batch or preset.batch, given.payload or preset.payload
-    behind, disturb = given.behind or preset.behind, given.disturb or preset.disturb
-    return [Setting(*values) for values in product(jobs, workers, batch, payload, behind, disturb)]
-
-
-def describe_adapters() -> list[str]:
-    """A line a contender: its name, the servers it needs, what it is or why it is not available."""
-    return [f"{name:<18} {_describe(name)}" for name in REGISTRY]
-
-
-def _describe(name: str) -> str:
-    try:
-        adapter = load(name)
-    except Unavailable as error:
-        return f"unavailable: {error}"
-    servers = " + ".join(sorted(adapter.needs)) or "no server"
-    return f"{servers:<19} {(adapter.__doc__ or '').partition(chr(10))[0]}".rstrip()
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="python -m scenarios.run",
-        description="Compare the contenders on real servers.",
-        epilog="Scenarios:\n" + "\n".join(f"  {name:<15} {preset.about}" for name, preset in PRESETS.items()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    _add_settings(parser)
-    _add_conditions(parser)
-    for option in ("--postgres-url", "--redis-url", "--amqp-url"):
-        parser.add_argument(option, metavar="URL", help="use this server instead of a private one")
-    parser.add_argument(
-        "--list", action="store_true", help="print the contenders and what they need, and exit"
-    )
-    return parser
-
-
-def _add_settings(parser: Parser) -> None:
-    """The scenario, and what it sets the defaults of."""
-    add = parser.add_argument
-    add(
-        "--scenario",
-        choices=PRESETS,
-        default="burst",
-        help="see below; it sets the defaults of the next nine",
-    )
-    add("--jobs", type=each(arguments.jobs), metavar="N[,N…]", help="how many")
-    add(
-        "--workers", type=each(arguments.positive), metavar="P[,P…]", help="worker processes; else one a core"
-    )
-    add("--batch", type=each(arguments.positive), metavar="N[,N…]", help="jobs that a worker takes at once")
-    add("--payload", type=each(arguments.payload), metavar="BYTES[,…]", help="in each job")
-    add("--behind", type=each(arguments.behind), metavar="N[,N…]", help="jobs behind those of a backlog")
-    add("--disturb", type=each(arguments.disturbance), metavar="D[,D…]", help="none, snapshot")
-    add("--rate", type=arguments.rate, metavar="R", help="steady: jobs a second")
-    add("--for", type=arguments.seconds, dest="seconds", metavar="S", help="steady: how long")
-    add("--deadline", type=arguments.seconds, metavar="S", help="seconds until a cell is given up")
-
-
-def _add_conditions(parser: Parser) -> None:
-    """Who is measured, how often, and under which conditions for all."""
-    add = parser.add_argument
-    add(
-        "--adapters",
-        type=arguments.adapters,
-        default="all",
-        metavar="A[,A…]",
-        help="all, or names from --list",
-    )
-    add(
-        "--concurrency",
-        type=arguments.positive,
-        default=1,
-        metavar="C",
-        help="jobs at once in a worker process",
-    )
-    add(
-        "--repeats",
-        type=arguments.positive,
-        default=3,
-        metavar="R",
-        help="blocks; each runs every contender once",
-    )
-    add("--tier", choices=get_args(Tier), default="production", help="how durable the servers are")
-    add("--profile", choices=get_args(Profile), default="matched", help="how the contenders are set")
-    add(
-        "--work",
-        type=arguments.work,
-        default="noop",
-        metavar="W",
-        help="noop, sleep:MS or cpu:MS in each job",
-    )
-    add("--seed", type=arguments.seed, metavar="S", help="of the order of contenders and of the payloads")
-    add("--out", type=Path, metavar="DIR", help="results/<UTC>-<scenario> unless given")
-
-
-def _default_out(scenario: str) -> Path:
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{scenario}"
-    names = (f"{name}-{number}" if number > 1 else name for number in count(1))
-    return next(path for path in map(Path("results").joinpath, names) if not path.exists())
-
-
-def _writable(parser: Parser, path: Path) -> Path:
-    """Make the folder, so that it is the run's own before anything is measured."""
-    if (path / "summary.csv").exists():
-        parser.error(f"--out {path}: there is a run already; name another folder")
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        parser.error(f"--out {path}: cannot write there: {error.strerror}")
-    return path
+def _settings(given: argparse.Namespace, scenario: Scenario) -> list[Setting]:
+    """The scenario's, with what the command line gives in their place; all combinations."""
+    jobs, rate = given.jobs or scenario.jobs, given.rate or scenario.rate
+    if scenario.shape == "steady":
+        jobs = (max(2, round(rate * (given.seconds or scenario.seconds))),)
+    axes: dict[str, Sequence[Any]] = {
+        "profile": given.profile or ("matched",),
+        "jobs": jobs,
+        "workers": given.workers or scenario.workers or (os.cpu_count() or 1,),
+        "batch": given.batch or scenario.batch,
+        "payload_bytes": given.payload or scenario.payload,
+        "behind": given.behind or scenario.behind,
+        "disturbance": given.disturb or scenario.disturb,
+    }
+    steady = {"rate": rate, "schedule": given.schedule or "poisson"} if scenario.shape == "steady" else {}
+    shared = steady | {
+        "scenario": given.scenario or "burst",
+        "shape": scenario.shape,
+        "producers": given.producers or 1,
+        "concurrency": given.concurrency or 1,
+        "work": given.work or "noop",
+        "slo": given.slo or scenario.slo,
+        "deadline_s": given.deadline or scenario.deadline_s,
+    }
+    settings = [
+        Setting(**shared, **dict(zip(axes, values, strict=True))) for values in product(*axes.values())
+    ]
+    return [near for base in settings for near in around(base)] if scenario.stepped else settings

@@ -1,45 +1,27 @@
-"""A run's folder: rows are appended as cells end, so that what is finished stays whatever comes."""
+"""A run's folder: cells are appended as they end, so that what is finished stays whatever comes.
+
+Raw are jobs.csv.gz, a row a job, and cells.jsonl, what else is known of each cell. The manifest holds a hash
+of both. summary.csv follows from them, so `python -m scenarios.verify` can compute it again.
+"""
 
 from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from scenarios import accounts
+from scenarios.accounts import Record
+from scenarios.columns import JOBS, SUMMARY
 from scenarios.masking import mask, masked
-from scenarios.verify import COLUMNS
 
-SUMMARY = (
-    *(
-        "run_id",
-        "cell",
-        "block",
-        "scenario",
-        "adapter",
-        "profile",
-        "tier",
-        "jobs",
-        "rate",
-        "workers",
-        "concurrency",
-    ),
-    *("batch", "payload_bytes", "behind", "disturbance", "work"),
-    *("status", "reason", "enqueue_s", "startup_s", "measured_s", "jobs_per_s", "slowest_tenth"),
-    *("sent_per_s", "sent_share", "sent_lag_s", "send_p50_ms", "send_p95_ms", "send_p99_ms"),
-    *("start_p50_ms", "start_p95_ms", "start_p99_ms", "finish_p50_ms", "finish_p95_ms", "finish_p99_ms"),
-    *("lost", "duplicated", "unexpected", "censored", "negative_latencies", "at_risk"),
-    *("watched_s", "producer_cpu_s", "worker_cpu_s", "broker_cpu_s", "log_mb", "commits", "transactions"),
-    *("round_trips", "dead_tuples", "stored_mb", "peak_rss_mb", "grown_mb", "seed"),
-)
-"""The columns of summary.csv; results/README.md says what they hold."""
-
-JOBS = ("cell", *COLUMNS, "pid", "attempt")
-"""The columns of jobs.csv.gz."""
+RAW = ("cells.jsonl", "jobs.csv.gz")
 
 
 class Output:
@@ -47,36 +29,55 @@ class Output:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.cells = 0
-        """How many have been added."""
+        self.id = directory.resolve().name
+        self.cells: dict[str, dict[str, Any]] = {}
+        """The rows of summary.csv so far, by cell."""
         self.logs = directory / "logs"
         """What the processes of a cell said that is not ok; absent where all are."""
         self._summary = directory / "summary.csv"
-        self._jobs = directory / "jobs.csv.gz"
+        self._records, self._jobs = (directory / name for name in RAW)
 
     def create(self) -> None:
         """Make the folder, and the tables with their heads."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with self._summary.open("x", newline="") as file:
             csv.DictWriter(file, SUMMARY, lineterminator="\n").writeheader()
+        self._records.touch()
         self._jobs.write_bytes(_packed(",".join(JOBS) + "\n"))
 
-    def add(self, row: Mapping[str, Any], jobs: pd.DataFrame | None) -> None:
-        """Append a cell: its row, and before that a row for each of its jobs (a gzip member of its own)."""
+    def resume(self) -> None:
+        """Go on with a run that was interrupted: what was written of an unfinished cell is dropped."""
+        records = dict(read_records(self._records))
+        jobs = pd.read_csv(self._jobs, dtype=JOBS)
+        by_cell = dict(iter(jobs.groupby("cell", observed=True)))
+        for path in (self._summary, self._records, self._jobs):
+            path.unlink()
+        self.create()
+        for key, record in records.items():
+            self.add(record, by_cell.get(key))
+
+    def add(self, record: Record, jobs: pd.DataFrame | None) -> dict[str, Any]:
+        """Append a cell: a row for each of its jobs (a gzip member of its own), its record, its row of the
+        summary, which is returned.
+        """
+        record = record.model_validate(masked(record.model_dump()))
+        row = accounts.row(self.id, record, jobs)
         if jobs is not None:
-            rows = jobs.assign(cell=row["cell"])[list(JOBS)]
+            rows = jobs.assign(cell=record.cell)[list(JOBS)]
             with self._jobs.open("ab") as file:
                 file.write(_packed(rows.to_csv(header=False, index=False)))
+        with self._records.open("a") as file:
+            file.write(record.model_dump_json() + "\n")
         with self._summary.open("a", newline="") as file:
-            fields = {name: _field(value) for name, value in row.items()}
-            csv.DictWriter(file, SUMMARY, lineterminator="\n").writerow(fields)
-        self.cells += 1
+            csv.DictWriter(file, SUMMARY, lineterminator="\n").writerow(fields(row))
+        self.cells[record.cell] = row
+        return row
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Replace the manifest; no password of a URL gets into it."""
+        """Replace the manifest, with the hashes of the raw files; no password of a URL gets into it."""
         path = self.directory / "manifest.json"
         draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps(masked(manifest), indent=2) + "\n")
+        draft.write_text(json.dumps(masked({**manifest, "raw": hashes(self.directory)}), indent=2) + "\n")
         draft.rename(path)
 
     def keep_log(self, cell: str, text: str) -> None:
@@ -90,9 +91,27 @@ class Output:
             self.directory.rmdir()
 
 
+def read_records(path: Path) -> Iterator[tuple[str, Record]]:
+    """The records of cells.jsonl by cell; a last line that was cut short is left out."""
+    for line in path.read_text().splitlines(keepends=True):
+        if line.endswith("\n"):
+            record = Record.model_validate_json(line)
+            yield record.cell, record
+
+
+def fields(row: Mapping[str, Any]) -> dict[str, str]:
+    """A row as summary.csv has it."""
+    return {name: _field(row.get(name, "")) for name in SUMMARY}
+
+
+def hashes(directory: Path) -> dict[str, str]:
+    """SHA-256 of each raw file."""
+    return {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in RAW}
+
+
 def _packed(text: str) -> bytes:
     return gzip.compress(text.encode(), compresslevel=6, mtime=0)
 
 
-def _field(value: Any) -> Any:
-    return f"{value:.6g}" if isinstance(value, float) else value
+def _field(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

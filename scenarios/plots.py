@@ -15,20 +15,24 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from scenarios import look
+from scenarios.columns import LATENCIES, PERCENTILES
 from scenarios.look import QUIET, Picture, colour, marker
 from scenarios.printing import TIMES, number
-from scenarios.statistics import BASELINE, MEASURED, PARTS, PERCENTILES, SETTINGS, Floats, finish_curve
-from scenarios.tables import LATENCIES, contenders, groups, parts
+from scenarios.statistics import BASELINE, MEASURED, PARTS, SETTINGS, Floats, finish_curve
+from scenarios.tables import contenders, groups, parts
 
 LOG_FROM = 20
 """Spread, largest to smallest, from which an axis of rates is logarithmic."""
 _LABELLED_SHARE = 7
-_PART_COLOURS: dict[str, str] = dict(zip(PARTS, ("#CFCFCF", "#8F8F8F", "#E3B23C", "#35476F"), strict=True))
+_PART_COLOURS: dict[str, str] = dict(
+    zip(PARTS, ("#CFCFCF", "#8F8F8F", "#E3B23C", "#35476F", "#9DB4C0"), strict=True)
+)
 _PART_WORDS: dict[str, str] = {
     "unsent": "before it was sent",
     "sending": "in the enqueue call",
     "queued": "in the queue",
     "running": "in the run",
+    "settling": "until it was settled",
 }
 _NEVER = {"marker": ">", "ms": 5}
 

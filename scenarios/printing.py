@@ -13,9 +13,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from scenarios.derived import COSTS
-from scenarios.statistics import BASELINE, PERCENTILES
-from scenarios.tables import COUNTS, describe, groups
+from scenarios.columns import COSTS, COUNTS, PERCENTILES
+from scenarios.statistics import BASELINE
+from scenarios.tables import describe, groups
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 TO = "\N{EN DASH}"

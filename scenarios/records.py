@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,15 @@ Records = NDArray[Any]
 
 FIELDS = np.dtype([(name, "<i8") for name in ("moment", "job", "time_ns", "pid")])
 
+_BATCHES = {"*.batches": (Moment.STARTED, Moment.FINISHED), "*.settled": (Moment.SETTLED,)}
+"""What a batch in such a file says of each of its jobs."""
+
 
 def read(directory: Path) -> Records:
     """All records of a directory, in no particular order; one that was cut short by a kill is left out."""
     parts = [_read_moments(path) for path in sorted(directory.glob("*.moments"))]
-    parts += [part for path in sorted(directory.glob("*.batches")) for part in _read_batches(path)]
+    for suffix, moments in _BATCHES.items():
+        parts += [part for path in sorted(directory.glob(suffix)) for part in _read_batches(path, moments)]
     return np.concatenate([np.empty(0, FIELDS), *parts])
 
 
@@ -41,13 +46,10 @@ def _read_moments(path: Path) -> Records:
     return _records(path, table[:, 0], table[:, 1], table[:, 2])
 
 
-def _read_batches(path: Path) -> list[Records]:
+def _read_batches(path: Path, moments: Sequence[Moment]) -> list[Records]:
     data, at, parts = np.fromfile(path, "<i8"), 0, []
     while at + 2 <= len(data) and (end := at + 2 + int(data[at])) <= len(data):
-        parts += [
-            _records(path, int(moment), data[at + 2 : end], data[at + 1])
-            for moment in (Moment.STARTED, Moment.FINISHED)
-        ]
+        parts += [_records(path, int(moment), data[at + 2 : end], data[at + 1]) for moment in moments]
         at = end
     return parts
 

@@ -116,7 +116,7 @@ def write_plots(run: Run) -> list[Path]:
     Raises:
         ReportError: jobs.csv.gz cannot be read, or the folder cannot be written to.
     """
-    shape = str(run.summary["scenario"].iloc[0])
+    shape = str(run.summary["shape"].iloc[0])
     draws = {"waits": waits, shape: rates if shape == "churn" else progress}
     draws |= {"throughput": throughput, "latency": latency}
     if curves.swept(run.summary):
@@ -132,6 +132,20 @@ def write_plots(run: Run) -> list[Path]:
     return list(images)
 
 
+def write_page(run: Run) -> Path:
+    """Write report.html into the run's folder: `page.write`. Returns its path.
+
+    Raises:
+        ReportError: the folder cannot be written to.
+    """
+    from scenarios import page  # the template engine, which notebooks do not need
+
+    try:
+        return page.write(run)
+    except OSError as error:
+        raise ReportError(f"{run.directory}: cannot be written to: {error.strerror}") from error
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Make a run's plots again and print its table. Returns the exit status: 2 for a bad folder."""
     parser = argparse.ArgumentParser(
@@ -144,6 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run = load(options.directory)
         write_plots(run)
+        write_page(run)
     except ReportError as error:
         print(error, file=sys.stderr)
         return 2

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scenarios.interrupts import Interrupts
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from scenarios.options import Options
     from scenarios.output import Output
 
@@ -28,19 +30,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             from scenarios import options
 
-            return _run(options.parse(command), command, interrupts)
+            return _run(options.parse(command), interrupts)
         except KeyboardInterrupt:
             print("stopped before anything began", file=sys.stderr)
             return 1
 
 
-def _run(given: Options, command: Sequence[str], interrupts: Interrupts) -> int:
+def _run(given: Options, interrupts: Interrupts) -> int:
     from scenarios.output import Output
     from scenarios.servers import ServerError
 
     output = Output(given.out)
     try:
-        failed = _measure(given, command, output, interrupts)
+        failed = _measure(given, output, interrupts)
         return 1 if _show(output) or failed else 0
     except ServerError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
@@ -52,20 +54,34 @@ def _run(given: Options, command: Sequence[str], interrupts: Interrupts) -> int:
         output.discard_if_empty()
 
 
-def _measure(given: Options, command: Sequence[str], output: Output, interrupts: Interrupts) -> bool:
+def _measure(given: Options, output: Output, interrupts: Interrupts) -> bool:
     """Measure every cell. Returns whether one of them is not what was asked for."""
     from rich.console import Console
 
     from scenarios.progress import Progress
-    from scenarios.runner import Runner, needs, tasks
+    from scenarios.runner import Runner, needs
     from scenarios.servers import Servers, given_urls
+    from scenarios.tasks import about_how_many
 
-    cells = sum(1 for _ in tasks(given))
-    with Servers(needs=needs(given.adapters), tier=given.tier, given=given_urls(given.urls)) as servers:
+    console = Console()
+    if given.expected:
+        console.print(f"{given.title}: {given.expected}", highlight=False)
+    found = _test_checkers(console) if given.mutants and not given.resumed else {}
+    with Servers(needs=needs(given), tier=given.tier, given=given_urls(given.urls)) as servers:
         runner = Runner(given, servers, output, interrupts)
-        with Progress(Console(), cells) as progress:
-            runner.run(command, progress)
+        with Progress(console, about_how_many(given)) as progress:
+            runner.run(progress, found)
     return runner.failed
+
+
+def _test_checkers(console: Console) -> dict[str, Any]:
+    """Have every checker catch its mutant. Returns what belongs into the manifest."""
+    from scenarios import mutants
+
+    console.print("the checkers first: every mutant must be caught", highlight=False)
+    outcomes = mutants.run_all()
+    mutants.print_table(outcomes, console)
+    return {"mutants": mutants.as_manifest(outcomes)}
 
 
 def _show(output: Output) -> bool:
@@ -78,11 +94,13 @@ def _show(output: Output) -> bool:
     try:
         run = report.load(output.directory)
         report.write_plots(run)
+        report.write_page(run)
         report.print_table(run, console)
     except report.ReportError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return True
-    files = "summary.csv, jobs.csv.gz, manifest.json, plots/" + ", logs/" * output.logs.exists()
+    files = "report.html, summary.csv, jobs.csv.gz, cells.jsonl, manifest.json, plots/"
+    files += ", logs/" * output.logs.exists()
     console.print(f"\n{output.directory}: {files}", soft_wrap=True)
     return False
 
@@ -92,7 +110,8 @@ def _finished(output: Output) -> str:
         return "no cell had ended"
     folder = output.directory
     shows = f"python -m scenarios.report {folder} shows them"
-    return f"the finished cells ({output.cells}) are in {folder}; {shows}"
+    goes_on = f"{PROGRAM} --resume {folder} goes on"
+    return f"the finished cells ({len(output.cells)}) are in {folder}; {shows}, {goes_on}"
 
 
 if __name__ == "__main__":

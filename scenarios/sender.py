@@ -1,4 +1,4 @@
-"""The producer: submits a cell's jobs, each when it is intended, and records both moments of each."""
+"""A producer: submits its share of a cell's jobs, each when it is intended, and records its moments."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _POLL_S = 0.005
 
 
 class Sent(NamedTuple):
-    """What became of an enqueue."""
+    """What became of an enqueue, by one producer or by all."""
 
     answers: Counter[str]
     """How many jobs were accepted, rejected, unknown."""
@@ -32,6 +32,10 @@ class Sent(NamedTuple):
     """The deadline came before every job was sent and answered."""
     cpu_s: float
     """What this process spent on it, the harness's own part with it."""
+
+    def __or__(self, other: Sent) -> Sent:
+        """Both together."""
+        return Sent(self.answers + other.answers, self.overdue or other.overdue, self.cpu_s + other.cpu_s)
 
     def failures(self, jobs: int) -> list[str]:
         """What the contender did wrong: being slow is not among it."""
@@ -48,7 +52,7 @@ class Window:
 
     def __init__(self, workload: Workload, layout: Layout) -> None:
         self._layout, self._before = layout, ledger.at_most_finished(layout.ledger)
-        self._closed, self._sent, self._room = workload.scenario == "churn", 0, 0
+        self._closed, self._sent, self._room = workload.shape == "churn", 0, 0
 
     def take(self) -> bool:
         """Count one more as sent, if there is room for it."""
@@ -64,10 +68,10 @@ class Window:
 
 
 class _Schedule:
-    """The jobs of a workload, each from when it is due."""
+    """A producer's jobs, each from when it is due."""
 
-    def __init__(self, workload: Workload, layout: Layout, began: float) -> None:
-        self._coming = zip(workload.offsets_s(), workload.specs(), strict=True)
+    def __init__(self, workload: Workload, layout: Layout, began: float, producer: int) -> None:
+        self._coming = workload.share(producer)
         self._following = next(self._coming, None)
         self._window, self._writer = Window(workload, layout), Writer(layout.producer)
         self._began, self.deadline = began, began + workload.limit_s
@@ -101,12 +105,12 @@ class _Schedule:
         self._writer.add(Moment.ACCEPTED, job)
 
 
-def send(adapter: Adapter, workload: Workload, layout: Layout, *, began_ns: int) -> Sent:
-    """Submit every job when it is intended, or as soon after as the contender takes it.
+def send(adapter: Adapter, workload: Workload, layout: Layout, *, began_ns: int, producer: int = 0) -> Sent:
+    """Submit every job of a producer when it is intended, or as soon after as the contender takes it.
 
     After the deadline it is given no more.
     """
-    schedule, began_cpu = _Schedule(workload, layout, began_ns / 1e9), time.process_time()
+    schedule, began_cpu = _Schedule(workload, layout, began_ns / 1e9, producer), time.process_time()
     answers: Counter[str] = Counter()
     try:
         with alarm(schedule.deadline - time.monotonic() + PATIENCE_S):

@@ -14,16 +14,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from scenarios.columns import PERCENTILES as PERCENTILES
+from scenarios.columns import SPANS
+
 Floats = NDArray[np.float64]
 
 BASELINE = "celery-redis"
 MEASURED = ("ok", "timeout")
 """Statuses of cells whose rates and latencies count."""
-PERCENTILES = (50, 95, 99)
-PARTS = ("unsent", "sending", "queued", "running")
+PARTS = ("unsent", "sending", "queued", "running", "settling")
 SETTINGS = (
-    *("scenario", "jobs", "rate", "profile", "tier", "workers", "concurrency", "batch", "payload_bytes"),
-    *("behind", "disturbance", "work"),
+    *("scenario", "jobs", "rate", "schedule", "producers", "profile", "tier", "workers", "concurrency"),
+    *("batch", "payload_bytes", "behind", "disturbance", "work"),
 )
 """Columns that two cells must share to be compared."""
 
@@ -62,39 +64,65 @@ def quantiles(values: ArrayLike, percentiles: Sequence[int] = PERCENTILES) -> Fl
     return ordered[np.array(ranks) - 1]
 
 
-def latencies_ms(jobs: pd.DataFrame, moment: str) -> Floats:
-    """Milliseconds from each submitted job's `intended_ns` to `moment`, unordered.
+def latencies_ms(jobs: pd.DataFrame, moment: str, since: str = "intended_ns") -> Floats:
+    """Milliseconds from each submitted job's `intended_ns`, or another moment, to `moment`, unordered.
 
     Infinite for a job that never got there. A job that finished while its contender does not show
-    the moment is left out, as is a job that nobody submitted (it has no `intended_ns`).
+    the moment is left out, as is a job that nobody submitted (it has no `intended_ns`) or without `since`.
 
     Args:
         jobs: rows of jobs.csv.gz.
         moment: `started_ns`, `finished_ns` or another column of moments.
     """
-    submitted = jobs.dropna(subset=["intended_ns"])
+    submitted = jobs.dropna(subset=["intended_ns", since])
     reached, finished = submitted.loc[:, moment], submitted.loc[:, "finished_ns"]
-    waited = (reached - submitted.loc[:, "intended_ns"]).to_numpy(dtype=np.float64, na_value=np.nan)
+    waited = (reached - submitted.loc[:, since]).to_numpy(dtype=np.float64, na_value=np.nan)
     waited[(reached.isna() & finished.isna()).to_numpy()] = np.inf
     return waited[~np.isnan(waited)] / _NS_PER_MS
 
 
 def cell_latencies(jobs: pd.DataFrame) -> dict[str, float]:
-    """A cell's latency columns of summary.csv: `start_p50_ms` … `finish_p99_ms`, `negative_latencies`.
+    """A cell's latency columns of summary.csv: `start_p50_ms` … `finish_p99_ms`, the same from the moment of
+    sending as `sent_start_p50_ms` …, `settle_p50_ms` …, `negative_latencies`.
 
     Args:
         jobs: the cell's rows of jobs.csv.gz.
     """
     columns: dict[str, float] = {}
-    for name, moment in (("start", "started_ns"), ("finish", "finished_ns")):
-        values = quantiles(latencies_ms(jobs, moment))
-        columns |= {f"{name}_p{p}_ms": float(value) for p, value in zip(PERCENTILES, values, strict=True)}
+    for name in SPANS:
+        moment = f"{name}ed_ns"
+        columns |= _percentiles(name, latencies_ms(jobs, moment))
+        columns |= _percentiles(f"sent_{name}", latencies_ms(jobs, moment, since="sent_ns"))
+    if jobs.loc[:, "settled_ns"].notna().any():
+        columns |= _percentiles("settle", latencies_ms(jobs, "settled_ns"))
     return columns | {"negative_latencies": negative_latencies(jobs)}
+
+
+def _percentiles(name: str, values: ArrayLike) -> dict[str, float]:
+    found = quantiles(values)
+    return {f"{name}_p{p}_ms": float(value) for p, value in zip(PERCENTILES, found, strict=True)}
+
+
+def backlog_growth(jobs: pd.DataFrame) -> float:
+    """How fast the jobs under way grew in number, as a share of the rate at which they were intended.
+
+    It is the slope of a line through that number at 50 moments after the first fifth of the load's time; NaN
+    for few jobs.
+    """
+    intended = np.sort(jobs.loc[:, "intended_ns"].dropna().to_numpy(dtype=np.int64))
+    if intended.size < 50 or np.ptp(intended) == 0:
+        return np.nan
+    finished = np.sort(jobs.loc[:, "finished_ns"].dropna().to_numpy(dtype=np.int64))
+    at = np.linspace(intended[0] + np.ptp(intended) / 5, intended[-1], 50)
+    under_way = np.searchsorted(intended, at) - np.searchsorted(finished, at)
+    slope = np.polyfit((at - at[0]) / 1e9, under_way, 1)[0]
+    return float(slope / (intended.size / np.ptp(intended) * 1e9))
 
 
 def cell_load(jobs: pd.DataFrame) -> dict[str, float]:
     """How an open loop's jobs were sent: `sent_per_s`, `sent_share` of the intended rate, `sent_lag_s` of the
-    last one, `send_p50_ms` … `send_p99_ms` after they were intended. Nothing where fewer than two were.
+    last one, `send_p50_ms` … `send_p99_ms` after they were intended, `backlog_growth`. Nothing where fewer
+    than two were.
 
     Args:
         jobs: the cell's rows of jobs.csv.gz.
@@ -109,8 +137,8 @@ def cell_load(jobs: pd.DataFrame) -> dict[str, float]:
         "sent_share": (intended - began) / took,
         "sent_lag_s": (began + took - intended) / 1e9,
     }
-    values = quantiles(latencies_ms(sent, "sent_ns"))
-    return columns | {f"send_p{p}_ms": float(value) for p, value in zip(PERCENTILES, values, strict=True)}
+    columns |= _percentiles("send", latencies_ms(sent, "sent_ns"))
+    return columns | {"backlog_growth": backlog_growth(jobs)}
 
 
 def negative_latencies(jobs: pd.DataFrame) -> int:
@@ -125,10 +153,11 @@ def negative_latencies(jobs: pd.DataFrame) -> int:
 
 
 def mean_parts(jobs: pd.DataFrame) -> dict[str, float]:
-    """Where the mean time to finish goes, in ms by part; the parts add up. NaN if no job shows them all.
+    """Where the mean time to finish goes, in ms by part; all but the last add up. NaN if no job shows them.
 
     `unsent`: intended → sent, waiting for the sender. `sending`: sent → accepted, the enqueue call.
-    `queued`: accepted → started. `running`: started → finished. What came before the job was intended
+    `queued`: accepted → started. `running`: started → finished. `settling`: finished → settled, beyond
+    the time to finish, 0 where the contender does not show it. What came before the job was intended
     (a backlog is filled first) takes no part; a job that a worker began before its enqueue call returned
     was never queued: its `sending` ends with the start.
     """
@@ -140,7 +169,9 @@ def mean_parts(jobs: pd.DataFrame) -> dict[str, float]:
     sent = sent.where(sent > intended, intended)
     accepted = accepted.where(accepted > sent, sent)
     accepted = accepted.where(accepted < started, started)
-    spans = (sent - intended, accepted - sent, started - accepted, finished - started)
+    settled = (shown.loc[:, "settled_ns"] - finished).dropna()
+    settling = settled if len(settled) else pd.Series([0])
+    spans = (sent - intended, accepted - sent, started - accepted, finished - started, settling)
     return {part: float(span.mean()) / _NS_PER_MS for part, span in zip(PARTS, spans, strict=True)}
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from scenarios.derived import COSTS, with_derived
+from scenarios.columns import COSTS, COUNTS, FROM_SENT, LATENCIES, LOAD, SETTLE
+from scenarios.derived import with_derived
 from scenarios.statistics import (
     BASELINE,
     MEASURED,
@@ -22,19 +23,19 @@ from scenarios.statistics import (
 )
 from scenarios.workload import UNDISTURBED
 
-LATENCIES = tuple(f"{to}_p{percentile}_ms" for to in ("start", "finish") for percentile in (50, 95, 99))
-LOAD = ("sent_per_s", "send_p50_ms", "send_p95_ms", "send_p99_ms")
-COUNTS = ("lost", "duplicated", "unexpected", "censored", "negative_latencies")
 _DERIVED = (
     *(f"{cost}_per_1000" for cost in COSTS),
     *("mb_per_s", "of_ideal", "overhead_us", "core_share", "asked_per_s"),
 )
 _CEILINGS = ("null", "raw")
 _UNTOLD: dict[str, Any] = {"rate": 0.0, "batch": 0, "behind": 0, "disturbance": UNDISTURBED}
+_UNTOLD |= {"schedule": ("none", "poisson"), "producers": 1}
 _SETTING_WORDS = {
     "scenario": "{}",
     "jobs": "{:,} jobs",
     "rate": "{:,g} jobs/s",
+    "schedule": "{} arrivals",
+    "producers": "{} producers",
     "profile": "{} profile",
     "tier": "{} tier",
     "workers": "workers {}",
@@ -78,7 +79,7 @@ def _summarised(cells: pd.DataFrame) -> dict[str, Any]:
     for column in ("jobs_per_s", "ratio"):
         median, low, high = spread(measured.loc[:, column])
         row |= {column: median, f"{column}_min": low, f"{column}_max": high}
-    for column in (*LATENCIES, *LOAD, *_DERIVED):
+    for column in (*LATENCIES, *FROM_SENT, *SETTLE, *LOAD, *_DERIVED):
         row[column] = spread(measured.loc[:, column]).median
     for column in COUNTS:
         row[column] = cells.loc[:, column].sum(min_count=1)
@@ -113,8 +114,13 @@ def groups(frame: pd.DataFrame) -> Iterator[tuple[dict[Any, Any], pd.DataFrame]]
 
 def describe(settings: Mapping[Any, Any]) -> str:
     """`{"jobs": 1000, "tier": "strict"}` as "1,000 jobs · strict tier"."""
-    told = ((name, value) for name, value in settings.items() if value != _UNTOLD.get(name))
+    told = ((name, value) for name, value in settings.items() if not _untold(name, value))
     return " · ".join(_SETTING_WORDS[name].format(value) for name, value in told)
+
+
+def _untold(name: str, value: Any) -> bool:
+    usual = _UNTOLD.get(name)
+    return value in usual if isinstance(usual, tuple) else value == usual
 
 
 def leads(summary: pd.DataFrame, *, seed: int) -> pd.DataFrame:

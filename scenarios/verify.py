@@ -1,68 +1,102 @@
-"""Lost, duplicated, unexpected, censored: sets of job ids from the ledgers, never counters."""
+"""`python -m scenarios.verify DIR`: compute every number of a run again from its raw rows.
+
+The raw files must be those whose hashes the manifest holds; from them each field of summary.csv is computed
+again, and from both the report. Exit status: 0 where all agree, 1 where anything differs, 2 for what is no
+run.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import argparse
+import csv
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-import pandas as pd
+from scenarios.usage import Parser
 
-from scenarios.ledger import Moment
-from scenarios.records import Records
-from scenarios.workload import WARM_UP
-
-COLUMNS = ["job", "intended_ns", "sent_ns", "accepted_ns", "started_ns", "finished_ns", "settled_ns"]
-
-
-def job_rows(producer: Records, workers: Records, *, intended_ns: Sequence[int] | None) -> pd.DataFrame:
-    """One row a job: its moments (first start, first finish), who finished it, and how often it started.
-
-    Every job of the workload has a row, also one that was never sent; so has a job that nobody submitted,
-    without `sent_ns`.
-
-    Args:
-        producer: records of the process that sent the jobs.
-        workers: records of the worker processes; those of warm-up jobs are left out.
-        intended_ns: when each was to be sent; they are numbered from 0. None: when it was sent.
-    """
-    starts, finishes = _of(workers, Moment.STARTED), _of(workers, Moment.FINISHED)
-    sent = _of(producer, Moment.SENT)["time_ns"].first()
-    columns: dict[str, Any] = {
-        "intended_ns": sent if intended_ns is None else pd.Series(intended_ns, dtype="Int64"),
-        "sent_ns": sent,
-        "accepted_ns": _of(producer, Moment.ACCEPTED)["time_ns"].first(),
-        "started_ns": starts["time_ns"].first(),
-        "finished_ns": finishes["time_ns"].first(),
-        "settled_ns": pd.Series(dtype="Int64"),
-        "pid": finishes["pid"].first(),
-        "attempt": starts.size(),
-    }
-    # As nullable integers before they are aligned: as floats they would lose nanoseconds.
-    rows: Any = pd.DataFrame({name: column.astype("Int64") for name, column in columns.items()})
-    return rows.rename_axis("job").reset_index()[[*COLUMNS, "pid", "attempt"]].astype("Int64")
+PROGRAM = "python -m scenarios.verify"
+SHOWN = 10
+"""Differences that are told of each kind."""
 
 
-def count(rows: pd.DataFrame, workers: Records, *, timeout: bool) -> dict[str, int]:
-    """How many jobs were lost, duplicated, unexpected, censored.
+def main(words: Sequence[str] | None = None) -> int:
+    """Verify a run. Returns the exit status."""
+    given = _parse(words)
+    from scenarios.folder import ReportError, load
 
-    Args:
-        rows: of `job_rows`.
-        workers: records of the worker processes.
-        timeout: the deadline came first. Then every job of the workload that had not finished is
-            censored, sent or not; else what was accepted and did not finish is lost.
-    """
-    came: Any = rows.notna()
-    finished = came["finished_ns"]
-    unfinished = int((came["intended_ns" if timeout else "accepted_ns"] & ~finished).sum())
-    return {
-        "lost": 0 if timeout else unfinished,
-        "duplicated": int((_of(workers, Moment.FINISHED).size() > 1).sum()),
-        "unexpected": int((finished & ~came["sent_ns"]).sum()),
-        "censored": unfinished if timeout else 0,
-    }
+    try:
+        run = load(given.directory)
+        differences = list(_differences(given.directory))
+    except (ReportError, OSError, ValueError) as error:
+        print(f"{PROGRAM}: {given.directory}: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 2
+    for line in differences[:SHOWN]:
+        print(line)
+    if differences:
+        more = f", {len(differences) - SHOWN} of them not shown" if len(differences) > SHOWN else ""
+        print(f"{given.directory}: {len(differences)} differences{more}; do not use these numbers")
+        return 1
+    cells, jobs = len(run.summary), len(run.jobs)
+    print(f"{given.directory}: {cells} cells and {jobs:,} jobs give the same numbers ({run.seal})")
+    return 0
 
 
-def _of(records: Records, moment: Moment) -> Any:
-    """The records of a moment by job, the first in time first."""
-    chosen = records[(records["moment"] == moment) & (records["job"] < WARM_UP)]
-    return pd.DataFrame(chosen).sort_values("time_ns").groupby("job")
+def _parse(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = Parser(prog=PROGRAM, description="Compute every number of a run again.", allow_abbrev=False)
+    parser.add_argument("directory", type=Path, metavar="DIR", help="a run's folder, as in results/")
+    return parser.parse_args(words)
+
+
+def _differences(directory: Path) -> Iterator[str]:
+    yield from _in_raw_files(directory)
+    yield from _in_summary(directory)
+    yield from _in_report(directory)
+
+
+def _in_raw_files(directory: Path) -> Iterator[str]:
+    from scenarios.folder import load
+    from scenarios.output import hashes
+
+    sealed = load(directory).manifest.get("raw", {})
+    for name, digest in hashes(directory).items():
+        if sealed.get(name) != digest:
+            yield f"{name}: not the file whose hash is in manifest.json"
+
+
+def _in_summary(directory: Path) -> Iterator[str]:
+    from scenarios import accounts
+    from scenarios.folder import load
+    from scenarios.output import RAW, fields, read_records
+
+    run = load(directory)
+    by_cell = dict(iter(run.jobs.groupby("cell", observed=True)))
+    records = dict(read_records(directory / RAW[0]))
+    with (directory / "summary.csv").open(newline="") as file:
+        rows = {row["cell"]: row for row in csv.DictReader(file)}
+    for cell in sorted(records.keys() ^ rows.keys()):
+        yield f"{cell}: in only one of cells.jsonl and summary.csv"
+    for cell in sorted(map(str, by_cell.keys() - records.keys())):
+        yield f"{cell}: in jobs.csv.gz, but not in cells.jsonl"
+    for cell in sorted(records.keys() & rows.keys()):
+        jobs = by_cell.get(cell)
+        again = fields(
+            accounts.row(run.id, records[cell], None if jobs is None else jobs.drop(columns="cell"))
+        )
+        for name, value in again.items():
+            if rows[cell].get(name) != value:
+                said = rows[cell].get(name) or "empty"
+                yield f"{cell}: {name} is {said}, by the raw rows {value or 'empty'}"
+
+
+def _in_report(directory: Path) -> Iterator[str]:
+    from scenarios import page
+    from scenarios.folder import load
+
+    path = directory / page.NAME
+    if path.exists() and path.read_text() != page.render(load(directory)):
+        yield f"{path.name}: the raw rows give another page"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -23,7 +23,7 @@ class Moment(NamedTuple):
 
 
 class SpyHandler:
-    """Appends `started` and `finished`. With the work `held` a job waits until the cell is released."""
+    """Appends what it is told. With the work `held` a job waits until the cell is released."""
 
     def __init__(self, cell: Cell) -> None:
         self._directory = cell.directory
@@ -38,6 +38,9 @@ class SpyHandler:
         while self._held and not (self._directory / RELEASED).exists():
             time.sleep(0.01)
         self._note("finished", ids)
+
+    def settled(self, ids: Sequence[int]) -> None:
+        self._note("settled", ids)
 
     def _note(self, what: str, ids: Sequence[int]) -> None:
         lines = "".join(f"{what} {job} {os.getpid()}\n" for job in ids)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from scenarios.derived import COSTS
-from scenarios.statistics import cell_latencies
+from scenarios.accounts import Record
+from scenarios.catalogue import SCENARIOS, Setting
+from scenarios.output import Output
+from scenarios.plan import Result
 
 SEED = 20250101
 RUN_ID = "20250101T120000Z-burst"
@@ -36,99 +37,51 @@ FAILED = ("rabbitmq-redis", "worker exited with status 1 before the first job; s
 
 
 def write_run(directory: Path, *, scenario: str = "burst", jobs: tuple[int, ...] = (100, 1000)) -> Path:
-    """Write summary.csv, jobs.csv.gz and manifest.json into `directory`; the same bytes each time."""
+    """Write a run's folder as the runner does, but for its plots; the same bytes each time."""
     random = np.random.default_rng(SEED)
-    summaries: list[dict[str, Any]] = []
-    frames: list[pd.DataFrame] = []
+    output = Output(directory)
+    output.create()
     for count in jobs:
         for block in range(1, BLOCKS + 1):
             for adapter in random.permutation(list(ENQUEUE_AND_DRAIN)):
-                row, frame = _cell(random, scenario, str(adapter), count, block)
-                summaries.append(row)
-                frames.append(frame)
-    directory.mkdir(parents=True, exist_ok=True)
-    pd.DataFrame(summaries).to_csv(directory / "summary.csv", index=False)
-    pd.concat(frames).to_csv(
-        directory / "jobs.csv.gz", index=False, compression={"method": "gzip", "mtime": 0}
-    )
-    (directory / "manifest.json").write_text(json.dumps(_manifest(scenario)))
+                output.add(*_cell(random, scenario, str(adapter), count, block))
+    output.write_manifest(_manifest(scenario))
     return directory
 
 
 def _cell(
     random: np.random.Generator, scenario: str, adapter: str, count: int, block: int
-) -> tuple[dict[str, Any], pd.DataFrame]:
-    status, reason = _fate(adapter, block)
-    row = _settings(scenario, adapter, count, block) | {"status": status, "reason": reason}
-    if status != "ok":
-        return row | _numbers({}), pd.DataFrame()
-    frame = _moments(random, row["cell"], adapter, count, filled=scenario == "backlog")
-    begun = frame["intended_ns" if scenario == "backlog" else "sent_ns"].min()
-    censored = int(frame["finished_ns"].isna().sum())
-    measured = (frame["finished_ns"].max() - begun) / 1e9
-    if censored:
-        row |= {"status": "timeout", "reason": f"deadline of {DEADLINE_S:g} s"}
-    cost = count / ENQUEUE_AND_DRAIN[adapter][1]
-    return row | _numbers(
-        {
-            "enqueue_s": (frame["accepted_ns"].max() - frame["sent_ns"].min()) / 1e9,
-            "startup_s": 0.4 if scenario == "backlog" else None,
-            "measured_s": measured,
-            "jobs_per_s": (count - censored) / measured,
-            **cell_latencies(frame),
-            "lost": 0,
-            "duplicated": int(adapter == "celery-redis" and block == 2),
-            "unexpected": 0,
-            "censored": censored,
-            "worker_cpu_s": 1.6 * cost * random.uniform(0.95, 1.05),
-            "broker_cpu_s": None if adapter == "null" else 0.3 * cost * random.uniform(0.9, 1.1),
-            "peak_rss_mb": random.uniform(60, 180),
-        }
-    ), frame
-
-
-def _fate(adapter: str, block: int) -> tuple[str, str]:
+) -> tuple[Record, pd.DataFrame | None]:
+    shape = SCENARIOS[scenario].shape
+    steady = {"rate": 200.0, "schedule": "poisson"} if shape == "steady" else {}
+    setting = Setting.model_validate(
+        {"scenario": scenario, "shape": shape, "jobs": count, "payload_bytes": 64, "deadline_s": DEADLINE_S}
+        | steady
+    )
+    told = {"cell": f"b{block}-{adapter}-{count}", "block": block, "adapter": adapter, "setting": setting}
+    record = Record(**told, tier="production", seed=SEED)
     if adapter == UNAVAILABLE[0]:
-        return "unavailable", UNAVAILABLE[1]
+        return record.model_copy(update={"unavailable": UNAVAILABLE[1]}), None
     if adapter == FAILED[0] and block == 2:
-        return "failed", FAILED[1]
-    return "ok", ""
-
-
-def _settings(scenario: str, adapter: str, count: int, block: int) -> dict[str, Any]:
-    return {
-        "run_id": RUN_ID,
-        "cell": f"b{block}-{adapter}-{count}",
-        "block": block,
-        "scenario": scenario,
-        "adapter": adapter,
-        "profile": "matched",
-        "tier": "production",
-        "jobs": count,
-        "rate": 0.0,
-        "workers": 2,
-        "concurrency": 1,
-        "batch": 0,
-        "payload_bytes": 64,
-        "behind": 0,
-        "disturbance": "none",
-        "work": "noop",
+        return record.model_copy(update={"result": Result(failures=[FAILED[1]])}), None
+    frame = _moments(random, adapter, count, filled=shape == "backlog")
+    if adapter == "celery-redis" and block == 2:
+        frame.loc[0, "finishes"] = 2
+    cost = count / ENQUEUE_AND_DRAIN[adapter][1]
+    measured = {
+        "worker_cpu_s": 1.6 * cost * random.uniform(0.95, 1.05),
+        "peak_rss_mb": random.uniform(60, 180),
     }
+    if adapter != "null":
+        measured["broker_cpu_s"] = 0.3 * cost * random.uniform(0.9, 1.1)
+    if shape == "backlog":
+        measured["startup_s"] = 0.4
+    late = bool(frame["finished_ns"].isna().any())
+    result = Result(began_ns=int(frame["intended_ns"].min()), timeout=late, measured=measured)
+    return record.model_copy(update={"result": result}), frame
 
 
-def _numbers(known: dict[str, Any]) -> dict[str, Any]:
-    latencies = [f"{to}_p{p}_ms" for to in ("start", "finish") for p in (50, 95, 99)]
-    counts = ["lost", "duplicated", "unexpected", "censored", "negative_latencies"]
-    load = ["sent_per_s", "sent_share", "sent_lag_s", "send_p50_ms", "send_p95_ms", "send_p99_ms"]
-    costs = ["at_risk", "watched_s", *COSTS, "peak_rss_mb", "grown_mb"]
-    times = ["enqueue_s", "startup_s", "measured_s", "jobs_per_s", "slowest_tenth"]
-    columns = [*times, *load, *latencies, *counts, *costs]
-    return {column: known.get(column) for column in columns} | {"seed": SEED}
-
-
-def _moments(
-    random: np.random.Generator, cell: str, adapter: str, count: int, *, filled: bool
-) -> pd.DataFrame:
+def _moments(random: np.random.Generator, adapter: str, count: int, *, filled: bool) -> pd.DataFrame:
     """Jobs through a sender and two workers, each with its own rate and a little jitter.
 
     All are intended at once: when the sender begins, or where the queue is filled first, when it has ended.
@@ -143,16 +96,16 @@ def _moments(
     started = np.maximum.accumulate(np.maximum(np.cumsum(pace), earliest))
     finished = started + random.gamma(3, 0.00001, count)
     origin = ORIGIN_NS + int(random.integers(10**9))
-    frame = pd.DataFrame({"cell": cell, "job": np.arange(count)})
+    frame = pd.DataFrame({"job": np.arange(count)})
     frame["intended_ns"] = pd.array([origin] * count, dtype="Int64")
     moments = {"sent": sent, "accepted": accepted, "started": started, "finished": finished}
     for name, seconds in moments.items():
         frame[f"{name}_ns"] = pd.array((seconds * 1e9).astype(np.int64) + origin, dtype="Int64")
     frame["settled_ns"] = pd.array([pd.NA] * count, dtype="Int64")
     frame["pid"] = pd.array(4000 + random.integers(0, 2, count), dtype="Int64")
-    frame["attempt"] = pd.array([1] * count, dtype="Int64")
+    frame["starts"] = frame["finishes"] = pd.array([1] * count, dtype="Int64")
     late = frame["finished_ns"] > origin + int(DEADLINE_S * 1e9)
-    frame.loc[late, ["started_ns", "finished_ns", "pid", "attempt"]] = pd.NA
+    frame.loc[late, ["started_ns", "finished_ns", "pid", "starts", "finishes"]] = pd.NA
     return frame
 
 
@@ -161,7 +114,7 @@ def _manifest(scenario: str) -> dict[str, Any]:
         "run_id": RUN_ID,
         "scenario": scenario,
         "seed": SEED,
-        "command": "python -m scenarios.run --jobs 100,1000",
+        "command": ["python", "-m", "scenarios.run", "--jobs", "100,1000"],
         "commit": "0123456789abcdef0123456789abcdef01234567",
         "dirty": False,
         "machine": {"cpu": "a made-up CPU", "cores": 2},

@@ -33,6 +33,7 @@ CLOSED = {
     Service.REDIS: "redis://:secret@127.0.0.1:1/0",
     Service.RABBITMQ: "amqp://guest:secret@127.0.0.1:1/%2F",
 }
+SETTLE_UNSEEN = {"null", "celery-postgres"}
 AT_MOST_ONCE = {"null", "celery-postgres"}
 SOON_S = 60
 NOT_AGAIN_S = 2
@@ -70,13 +71,15 @@ def submit(adapter: Adapter, specs: list[JobSpec]) -> None:
 
 
 def run_all(cell: Cell, adapter: Adapter) -> None:
-    """Submit the jobs and see each run once, its result stored and the queue empty."""
+    """Submit the jobs and see each run and settled once, its result stored and the queue empty."""
     submit(adapter, JOBS)
     eventually(lambda: len(jobs(cell.directory, "finished")) >= len(JOBS), timeout=30)
     eventually(lambda: adapter.results(IDS) == EXPECTED)
     eventually(lambda: adapter.depth() == 0)
     assert jobs(cell.directory, "started") == IDS
     assert jobs(cell.directory, "finished") == IDS
+    settled = [] if cell.adapter in SETTLE_UNSEEN else IDS
+    eventually(lambda: jobs(cell.directory, "settled") == settled)
 
 
 def objects_on(cell: Cell) -> set[str]:
@@ -125,6 +128,14 @@ def test_runs_every_job_once_and_leaves_nothing(name: str, make_cell: MakeCell) 
             assert session_of(pool) == []
         adapter.teardown()
     assert objects_on(cell) - before == set()
+    expect_settled_last(cell)
+
+
+def expect_settled_last(cell: Cell) -> None:
+    """See that each job was settled once, where that is seen at all, and after it had finished."""
+    ends = [(moment.job, moment.what) for moment in moments(cell.directory) if moment.what != "started"]
+    seen = ["finished"] if cell.adapter in SETTLE_UNSEEN else ["finished", "settled"]
+    assert sorted(ends, key=lambda end: end[0]) == [(job, what) for job in IDS for what in seen]
 
 
 @pytest.mark.parametrize(("profile", "tier"), [("default", "memory"), ("tuned", "strict")])
@@ -197,6 +208,13 @@ def test_names_itself_and_promises_for_each_profile(name: str) -> None:
     for profile in ("default", "matched", "tuned"):
         promises = adapter.promises(profile)
         assert promises.delivery == "at least once" or profile == "default" or name in AT_MOST_ONCE
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_says_in_a_few_lines_what_is_not_equal(name: str) -> None:
+    unequal = load(name).unequal
+    assert 2 <= len(unequal) <= 5
+    assert all(line == " ".join(line.split()) and line.endswith(".") for line in unequal)
 
 
 @pytest.mark.parametrize("name", REGISTRY)

@@ -39,7 +39,7 @@ def make_plan(tmp_path: Path, postgres_url: str, redis_url: str) -> Callable[...
 
 def test_postgres_tells_its_costs(make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(costs, "FLUSH_S", 0.0)
-    plan = make_plan("raw-postgres", Service.POSTGRES, scenario="churn")
+    plan = make_plan("raw-postgres", Service.POSTGRES, shape="churn")
     with psycopg.connect(plan.cell.urls[Service.POSTGRES], autocommit=True) as connection:
         connection.execute(f"CREATE SCHEMA {NAMESPACE} CREATE TABLE t (n int, text text)".encode())
         try:
@@ -76,7 +76,7 @@ def test_redis_tells_its_costs(make_plan: Callable[..., Plan]) -> None:
 
 
 def test_what_no_server_shows_is_absent(make_plan: Callable[..., Plan]) -> None:
-    assert Costs(make_plan("null", scenario="steady")).so_far(lambda: pytest.fail("nobody to ask")) == {}
+    assert Costs(make_plan("null", shape="steady")).so_far(lambda: pytest.fail("nobody to ask")) == {}
 
 
 def test_a_held_snapshot_keeps_what_is_deleted_until_its_end(postgres_url: str) -> None:
@@ -105,7 +105,7 @@ def test_what_is_behind_is_there_and_what_ran_is_at_risk(
     make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(depth, "_STILL_S", 0.0)
-    plan = make_plan("null", scenario="backlog", behind=40)
+    plan = make_plan("null", shape="backlog", behind=40)
     adapter, layout = load("null")(plan.cell), Layout(plan.cell.directory)
     adapter.setup()
     assert fill(adapter, plan) == adapter.depth() == 40
@@ -119,7 +119,7 @@ def test_what_is_behind_is_there_and_what_ran_is_at_risk(
 
 
 def test_what_cannot_be_laid_behind_in_time_fails_the_cell(make_plan: Callable[..., Plan]) -> None:
-    plan = make_plan("null", scenario="backlog", behind=40, deadline_s=1e-9)
+    plan = make_plan("null", shape="backlog", behind=40, deadline_s=1e-9)
     adapter = load("null")(plan.cell)
     adapter.setup()
     with pytest.raises(Failed, match="only 1 of 40 jobs lay behind the measured ones within 1e-09 s"):

@@ -18,6 +18,8 @@ import pytest
 from adapters.base import AdapterError, Cell
 from adapters.registry import REGISTRY
 from scenarios import accounts, contender, drain, harness, measurement, records, sender
+from scenarios.accounts import Record
+from scenarios.catalogue import Setting
 from scenarios.guard import Guard
 from scenarios.harness import TORN_DOWN, Harness
 from scenarios.layout import Layout
@@ -82,10 +84,20 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def measure(plan: Plan) -> Measured:
     """Measure a cell in this process, and account for it."""
     result = Harness(plan).measure()
-    row, jobs = accounts.settle(plan, result)
+    row, jobs = account(plan, result)
     assert jobs is not None
     assert [process for process in psutil.process_iter() if carries(process, plan)] == []
     return Measured(row, jobs, result)
+
+
+def account(plan: Plan, result: Result) -> tuple[dict[str, Any], pd.DataFrame | None]:
+    """The row of the summary and the rows of the jobs, as the runner makes them."""
+    own = plan.workload.model_dump(exclude={"seed"})
+    setting = Setting(**own, workers=plan.cell.processes, work=plan.cell.work)
+    known = {"cell": "b1", "block": 1, "adapter": plan.cell.adapter, "tier": plan.cell.tier, "seed": 1}
+    bare = any(Layout(plan.cell.directory).ledger.glob("*.batches"))
+    jobs = accounts.job_rows(plan, result)
+    return accounts.row("run", Record(**known, setting=setting, result=result, bare=bare), jobs), jobs
 
 
 def carries(process: psutil.Process, plan: Plan) -> bool:
@@ -107,7 +119,7 @@ def test_a_burst(make_plan: MakePlan) -> None:
     moments = jobs[["intended_ns", "sent_ns", "started_ns", "finished_ns"]]
     assert moments.T.apply(lambda moment: moment.is_monotonic_increasing).all()
     assert (jobs["accepted_ns"] >= jobs["sent_ns"]).all()
-    assert jobs["attempt"].eq(1).all()
+    assert jobs["starts"].eq(1).all()
     assert 1 <= jobs["pid"].nunique() <= 2
     measured_s = (jobs["finished_ns"].max() - jobs["sent_ns"].min()) / 1e9
     assert row["measured_s"] == pytest.approx(measured_s)
@@ -123,7 +135,7 @@ def test_a_burst(make_plan: MakePlan) -> None:
 
 
 def test_a_backlog_counts_from_the_opening_of_the_gate(make_plan: MakePlan) -> None:
-    row, jobs, result = measure(make_plan("null", scenario="backlog"))
+    row, jobs, result = measure(make_plan("null", shape="backlog"))
     assert (row["status"], row["reason"], counts(row)) == ("ok", "", (0, 0, 0, 0))
     (opened,) = jobs["intended_ns"].unique().tolist()
     assert opened == result.began_ns
@@ -135,7 +147,7 @@ def test_a_backlog_counts_from_the_opening_of_the_gate(make_plan: MakePlan) -> N
 
 
 def test_a_steady_load_is_sent_as_it_is_intended(make_plan: MakePlan) -> None:
-    plan = make_plan("null", scenario="steady", rate=200.0)
+    plan = make_plan("null", shape="steady", rate=200.0)
     row, jobs, result = measure(plan)
     assert (row["status"], row["reason"], counts(row)) == ("ok", "", (0, 0, 0, 0))
     assert result.began_ns
@@ -152,7 +164,7 @@ def test_a_steady_load_is_sent_as_it_is_intended(make_plan: MakePlan) -> None:
 
 def test_a_churn_sends_as_fast_as_others_finish(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "IN_FLIGHT", 40)
-    row, jobs, _ = measure(make_plan("null", scenario="churn", jobs=300))
+    row, jobs, _ = measure(make_plan("null", shape="churn", jobs=300))
     assert (row["status"], row["reason"], counts(row)) == ("ok", "", (0, 0, 0, 0))
     assert jobs["intended_ns"].equals(jobs["sent_ns"])
     moments = [(at, 1) for at in jobs["sent_ns"]] + [(at, -1) for at in jobs["finished_ns"]]
@@ -162,20 +174,20 @@ def test_a_churn_sends_as_fast_as_others_finish(make_plan: MakePlan, monkeypatch
 
 
 def test_what_lies_behind_takes_no_part(make_plan: MakePlan) -> None:
-    row, jobs, _ = measure(make_plan("null", scenario="backlog", behind=5_000))
+    row, jobs, _ = measure(make_plan("null", shape="backlog", behind=5_000))
     assert (row["status"], row["reason"], counts(row)) == ("ok", "", (0, 0, 0, 0))
     assert jobs["job"].tolist() == list(range(JOBS))
     assert row["at_risk"] <= 0  # `null` forgets a job before it runs
 
 
 def test_a_load_that_the_contender_held_up_is_invalid(make_plan: MakePlan) -> None:
-    row, *_ = measure(make_plan("slow", scenario="steady", rate=200.0, jobs=40))
+    row, *_ = measure(make_plan("slow", shape="steady", rate=200.0, jobs=40))
     assert row["status"] == "invalid"
     assert re.fullmatch(r"the producer, or what it waited for, sent only \d+\.\d% of the rate", row["reason"])
 
 
 def test_a_backlog_smaller_than_the_pool_says_so(make_plan: MakePlan) -> None:
-    row, *_ = measure(make_plan("null", scenario="backlog", jobs=1))
+    row, *_ = measure(make_plan("null", shape="backlog", jobs=1))
     assert row["status"] == "ok"
     assert row["reason"] == "only 1 of 2 worker processes had a job when the gate opened"
 
@@ -199,7 +211,7 @@ def test_neither_a_duplicate_nor_a_stranger_hides_a_loss(make_plan: MakePlan) ->
     assert (row["status"], counts(row)) == ("failed", (1, 1, 1, 0))
     assert row["reason"] == "1 of 20 jobs lost; 1 finished that nobody submitted"
     stranger, twice = (jobs[jobs["job"] == job].iloc[0] for job in (STRANGER, TWICE))
-    assert twice["attempt"] == 2
+    assert twice["starts"] == 2
     assert pd.isna(stranger["sent_ns"])
     assert pd.isna(stranger["intended_ns"])
 
@@ -220,7 +232,7 @@ def test_wrong_results_fail_the_cell(make_plan: MakePlan) -> None:
 @pytest.mark.parametrize("scenario", ["burst", "backlog"])
 def test_an_enqueue_that_hangs_ends_at_the_deadline(scenario: str, make_plan: MakePlan) -> None:
     began = time.monotonic()
-    measured = measure(make_plan("hanging", scenario=scenario, deadline_s=0.5))
+    measured = measure(make_plan("hanging", shape=scenario, deadline_s=0.5))
     assert time.monotonic() - began < 10
     row = measured.row
     assert (row["status"], counts(row)) == ("timeout", (0, 0, 0, JOBS - LOST))
@@ -258,7 +270,7 @@ def test_jobs_that_run_past_the_deadline_are_censored(make_plan: MakePlan) -> No
 @pytest.mark.parametrize("scenario", ["burst", "backlog"])
 def test_a_pool_that_dies_fails_the_cell_with_its_last_words(scenario: str, make_plan: MakePlan) -> None:
     with pytest.raises(Failed, match="the pool ended with status 3: RuntimeError: no licence"):
-        measure(make_plan("dying", scenario=scenario))
+        measure(make_plan("dying", shape=scenario))
 
 
 @pytest.mark.parametrize("scenario", ["burst", "backlog"])
@@ -267,7 +279,7 @@ def test_a_pool_that_does_not_come_up_fails_the_cell(
 ) -> None:
     monkeypatch.setattr(harness, "READY_S", 0.5)
     with pytest.raises(Failed, match=r"only 0 of 2 worker processes came up within 0\.5 s"):
-        measure(make_plan("idle", scenario=scenario))
+        measure(make_plan("idle", shape=scenario))
 
 
 def test_a_server_that_cannot_be_used_is_told_as_it_is(make_plan: MakePlan) -> None:
@@ -304,7 +316,8 @@ def test_whatever_is_raised_is_a_reason_in_one_line(adapter: str, reason: str, m
     layout = write(plan)
     harness.main(str(layout.plan))
     result = Result.model_validate_json(layout.result.read_bytes())
-    assert accounts.settle(plan, result) == ({"status": "failed", "reason": reason}, None)
+    row, jobs = account(plan, result)
+    assert (row["status"], row["reason"], jobs) == ("failed", reason, None)
 
 
 class Cells:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,6 +74,15 @@ def test_a_batch_is_a_start_and_a_finish_of_each_job(tmp_path: Path) -> None:
     assert len(set(found["time_ns"].tolist())) == 2
 
 
+def test_a_batch_of_settled_jobs_is_no_finish(tmp_path: Path) -> None:
+    writer = Writer(tmp_path)
+    writer.add_settled([1, 2])
+    writer.add_settled([3])
+    assert sorted(written(tmp_path)) == [(Moment.SETTLED, job) for job in (1, 2, 3)]
+    assert len(set(records.read(tmp_path)["time_ns"].tolist())) == 2
+    assert ledger.at_most_finished(tmp_path) == 0
+
+
 def test_every_record_survives_the_death_of_its_writer(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", WRITE_FOREVER, tmp_path]) as writer:
         eventually(lambda: ledger.at_most_finished(tmp_path) > 5000)
@@ -90,9 +99,11 @@ def test_a_record_that_was_cut_short_is_left_out(tmp_path: Path) -> None:
     writer = Writer(tmp_path)
     writer.add(Moment.FINISHED, 1)
     writer.add_batch([2, 3])
+    writer.add_settled([2, 3])
     whole = written(tmp_path)
     writer.add(Moment.FINISHED, 4)
     writer.add_batch([5, 6])
+    writer.add_settled([5, 6])
     for path in tmp_path.iterdir():
         os.truncate(path, path.stat().st_size - 5)
     assert written(tmp_path) == whole
@@ -105,6 +116,8 @@ def test_the_sizes_of_the_files_bound_what_has_finished(tmp_path: Path) -> None:
         writer.add(Moment.FINISHED, job)
     assert ledger.at_most_finished(tmp_path) == 10
     writer.add_batch(range(10, 30))
+    assert 30 <= ledger.at_most_finished(tmp_path) <= 33
+    writer.add_settled(range(30))
     assert 30 <= ledger.at_most_finished(tmp_path) <= 33
 
 
@@ -119,7 +132,14 @@ def make_handler(directory: Path, *, processes: int = 1, work: str = "noop") -> 
 @contextmanager
 def forked(handler: LedgerHandler, job: int) -> Iterator[int]:
     """A forked process that runs the job. Gives its pid."""
-    process = multiprocessing.get_context("fork").Process(target=handler, args=(job, ""))
+    with in_fork(handler, job, "") as pid:
+        yield pid
+
+
+@contextmanager
+def in_fork(function: Callable[..., object], *arguments: object) -> Iterator[int]:
+    """A forked process that calls the function. Gives its pid."""
+    process = multiprocessing.get_context("fork").Process(target=function, args=arguments)
     process.start()
     assert process.pid
     try:
@@ -158,6 +178,31 @@ def test_a_forked_process_has_a_ledger_of_its_own(tmp_path: Path) -> None:
         (os.getpid(), 1),
         (child, 2),
     }
+
+
+def test_who_only_acknowledges_does_not_come_to_the_gate(tmp_path: Path) -> None:
+    handler, watch = make_handler(tmp_path, processes=2), Gate(tmp_path / "gate", 2)
+    handler.settled([1])
+    assert watch.arrived() == 0
+    assert written(tmp_path / "ledger") == [(Moment.SETTLED, 1)]
+
+
+def test_a_fork_of_who_acknowledges_is_a_worker_like_any_other(tmp_path: Path) -> None:
+    handler, watch = make_handler(tmp_path), Gate(tmp_path / "gate", 1)
+    handler.settled([1])
+    with forked(handler, 2) as child:
+        pass
+    handler.settled([2])
+    with in_fork(handler.settled, [3]) as other:
+        pass
+    found = [(moment, job, pid) for moment, job, _, pid in records.read(tmp_path / "ledger").tolist()]
+    assert watch.arrived() == 1
+    assert (Moment.FINISHED, 2, child) in found
+    assert sorted(row for row in found if row[0] == Moment.SETTLED) == [
+        (Moment.SETTLED, 1, os.getpid()),
+        (Moment.SETTLED, 2, os.getpid()),
+        (Moment.SETTLED, 3, other),
+    ]
 
 
 def test_the_gate_opens_when_every_process_is_there(tmp_path: Path) -> None:

@@ -24,16 +24,16 @@ from rich.console import Console
 from rich.text import Text
 
 from adapters.registry import REGISTRY
-from scenarios import contender, measurement, report, run, runner
+from scenarios import contender, measurement, report, run, runner, tasks
+from scenarios.columns import JOBS, SUMMARY
 from scenarios.interrupts import SIGNALS, Interrupts
 from scenarios.masking import mask, masked
 from scenarios.options import parse
-from scenarios.output import JOBS, SUMMARY
 from scenarios.progress import Progress
 from tests import contenders
 from tests.helpers import eventually
 
-RUN = [sys.executable, "-m", "scenarios.run"]
+RUN = [sys.executable, "-m", "scenarios.run", "--no-conform"]
 ROOT = Path(__file__).parent.parent
 NAMESPACE = "distq_bench_"
 # Without logfire's plug-in a run starts a quarter of a second sooner.
@@ -117,7 +117,7 @@ def test_a_run_leaves_a_complete_folder(tmp_path: Path) -> None:
     rows = read_table(out / "summary.csv")
     assert list(rows[0]) == list(SUMMARY)
     assert [row["cell"] for row in rows] == [
-        task.key for task in runner.tasks(parse([*map(str, arguments[:-1]), str(tmp_path / "same")]))
+        task.key for task in tasks.tasks(parse([*map(str, arguments[:-1]), str(tmp_path / "same")]))
     ]
     assert {(row["status"], row["reason"], row["lost"], row["unexpected"]) for row in rows} == {
         ("ok", "", "0", "0")
@@ -198,7 +198,8 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_nothing_else(tmp_path: Path, r
         others = family(process)
         said = stop(process, signal.SIGINT, signal.SIGINT)
     shows = f"python -m scenarios.report {out} shows them"
-    assert said == f"stopped; the finished cells (1) are in {out}; {shows}"
+    goes_on = f"python -m scenarios.run --resume {out} goes on"
+    assert said == f"stopped; the finished cells (1) are in {out}; {shows}, {goes_on}"
     (row,) = read_table(out / "summary.csv")
     assert row["status"] == "ok"
     assert {job["cell"] for job in read_table(out / "jobs.csv.gz")} == {row["cell"]}
@@ -282,7 +283,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_here(out: Path, adapters: str, *options: str) -> int:
-    words = ["--jobs", "10", "--repeats", "1", "--adapters", adapters, "--out", str(out)]
+    words = ["--jobs", "10", "--repeats", "1", "--adapters", adapters, "--out", str(out), "--no-conform"]
     return run.main([*words, *options])
 
 
@@ -327,9 +328,9 @@ def test_a_folder_is_named_by_the_time_unless_given(tmp_path: Path, monkeypatch:
 
 
 def test_each_block_runs_every_contender_in_an_order_of_its_own(tmp_path: Path) -> None:
-    def order(seed: int) -> list[runner.Task]:
+    def order(seed: int) -> list[tasks.Task]:
         words = f"--jobs 10,20 --repeats 4 --seed {seed} --out {tmp_path / 'run'}".split()
-        return list(runner.tasks(parse(words)))
+        return list(tasks.tasks(parse(words)))
 
     assert order(1) == order(1) != order(2)
     blocks = [
@@ -343,7 +344,7 @@ def test_each_block_runs_every_contender_in_an_order_of_its_own(tmp_path: Path) 
 
 def test_only_who_would_notice_is_disturbed(tmp_path: Path) -> None:
     words = f"--scenario held-snapshot --jobs 10 --repeats 1 --out {tmp_path / 'run'}".split()
-    keys = {task.key for task in runner.tasks(parse([*words, "--adapters", "distq-postgres,distq-redis"]))}
+    keys = {task.key for task in tasks.tasks(parse([*words, "--adapters", "distq-postgres,distq-redis"]))}
     assert keys == {"b1-distq-postgres-10-none", "b1-distq-postgres-10-snapshot", "b1-distq-redis-10-none"}
 
 
@@ -360,7 +361,7 @@ def test_only_who_would_notice_is_disturbed(tmp_path: Path) -> None:
     ],
 )
 def test_what_fails_a_run(row: dict[str, Any], named: bool, failure: bool) -> None:
-    assert runner.is_failure(row, named=named) is failure
+    assert runner.is_failure({"slo": "", **row}, named=named) is failure
 
 
 def show_two_cells(console: Console) -> str:

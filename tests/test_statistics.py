@@ -37,7 +37,8 @@ def jobs(*rows: tuple[int | None, ...]) -> pd.DataFrame:
     """Rows of jobs.csv.gz: intended, sent, accepted, started, finished, each after LATE."""
     columns = zip(*rows, strict=True)
     values = [[None if moment is None else LATE + moment for moment in column] for column in columns]
-    return pd.DataFrame({name: pd.array(v, dtype="Int64") for name, v in zip(MOMENTS, values, strict=True)})
+    frame = pd.DataFrame({name: pd.array(v, dtype="Int64") for name, v in zip(MOMENTS, values, strict=True)})
+    return frame.assign(settled_ns=pd.array([None] * len(frame), dtype="Int64"))
 
 
 def summary(rates_by_block: dict[int, dict[str, float | None]]) -> pd.DataFrame:
@@ -49,7 +50,7 @@ def summary(rates_by_block: dict[int, dict[str, float | None]]) -> pd.DataFrame:
     ]
     same = {"scenario": "burst", "jobs": 10, "profile": "matched", "tier": "production", "workers": 2}
     same |= {"rate": 0.0, "concurrency": 1, "batch": 0, "payload_bytes": 64, "behind": 0, "work": "noop"}
-    return pd.DataFrame(rows).assign(**same, disturbance="none")
+    return pd.DataFrame(rows).assign(**same, disturbance="none", schedule="none", producers=1)
 
 
 @given(st.lists(durations, min_size=1), st.integers(1, 100))
@@ -90,6 +91,12 @@ def test_cell_latencies_are_the_columns_of_the_summary() -> None:
         "finish_p50_ms": 100,
         "finish_p95_ms": 190,
         "finish_p99_ms": 198,
+        "sent_start_p50_ms": 50,
+        "sent_start_p95_ms": 95,
+        "sent_start_p99_ms": 99,
+        "sent_finish_p50_ms": 100,
+        "sent_finish_p95_ms": 190,
+        "sent_finish_p99_ms": 198,
         "negative_latencies": 0,
     }
 
@@ -123,13 +130,13 @@ def test_the_parts_of_the_mean_add_up_to_it(lengths: list[tuple[int, ...]]) -> N
 def test_what_came_before_a_job_was_intended_takes_no_part() -> None:
     ms = 10**6
     parts = mean_parts(jobs((5 * ms, 1 * ms, 2 * ms, 7 * ms, 8 * ms)))
-    assert parts == {"unsent": 0, "sending": 0, "queued": 2, "running": 1}
+    assert parts == {"unsent": 0, "sending": 0, "queued": 2, "running": 1, "settling": 0}
 
 
 def test_a_job_started_before_its_enqueue_call_returned_was_never_queued() -> None:
     ms = 10**6
     parts = mean_parts(jobs((0, 1 * ms, 9 * ms, 4 * ms, 6 * ms), (0, 1 * ms, None, 4 * ms, None)))
-    assert parts == {"unsent": 1, "sending": 3, "queued": 0, "running": 2}
+    assert parts == {"unsent": 1, "sending": 3, "queued": 0, "running": 2, "settling": 0}
     assert all(math.isnan(part) for part in mean_parts(jobs((0, 1, 2, 3, None))).values())
 
 

@@ -78,7 +78,7 @@ def test_only_steady_jobs_are_spread_over_time() -> None:
 
 
 def test_steady_jobs_come_at_random_at_the_rate_and_the_same_again() -> None:
-    workload = Workload(scenario="steady", jobs=10_000, rate=500, seed=7)
+    workload = Workload(shape="steady", schedule="poisson", jobs=10_000, rate=500, seed=7)
     offsets = list(workload.offsets_s())
     gaps = np.diff(offsets)
     assert offsets == list(workload.offsets_s()) != list(Workload(**dict(workload) | {"seed": 8}).offsets_s())

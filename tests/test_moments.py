@@ -10,7 +10,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios import records, verify
+from scenarios import moments, records
 from scenarios.ledger import Moment
 from scenarios.records import Records
 from scenarios.workload import WARM_UP
@@ -43,8 +43,8 @@ def workers(*jobs: int) -> Records:
 
 
 def counts(sent: Records, ran: Records, *, jobs: int, timeout: bool = False) -> dict[str, int]:
-    rows = verify.job_rows(sent, ran, intended_ns=[50] * jobs)
-    return verify.count(rows, ran, timeout=timeout)
+    rows = moments.job_rows(sent, ran, intended_ns=[50] * jobs)
+    return moments.count(rows, timeout=timeout)
 
 
 def test_all_went_well() -> None:
@@ -88,7 +88,7 @@ def test_every_job_has_a_row_with_its_first_moments() -> None:
             ledger((Moment.GATE, 9, 300), (Moment.STARTED, 1, 450), pid=9),
         ]
     )
-    rows = verify.job_rows(producer([0, 1]), ran, intended_ns=[50] * 3)
+    rows = moments.job_rows(producer([0, 1]), ran, intended_ns=[50] * 3)
     first, second, third = rows.astype(object).where(rows.notna(), None).to_dict("records")
     assert first == {
         "job": 0,
@@ -99,15 +99,16 @@ def test_every_job_has_a_row_with_its_first_moments() -> None:
         "finished_ns": 600,
         "settled_ns": None,
         "pid": 8,
-        "attempt": 2,
+        "starts": 2,
+        "finishes": 2,
     }
     assert (second["started_ns"], second["finished_ns"], second["pid"]) == (450, None, None)
-    assert (third["intended_ns"], third["sent_ns"], third["attempt"]) == (50, None, None)
+    assert (third["intended_ns"], third["sent_ns"], third["starts"]) == (50, None, None)
 
 
 def test_no_nanosecond_is_lost_where_moments_are_missing() -> None:
     ran = ledger((Moment.STARTED, 0, UPTIME_NS), (Moment.FINISHED, 0, UPTIME_NS + 2))
-    rows = verify.job_rows(producer([0, 1]), ran, intended_ns=[UPTIME_NS - 2] * 2)
+    rows = moments.job_rows(producer([0, 1]), ran, intended_ns=[UPTIME_NS - 2] * 2)
     assert rows.dtypes.unique().tolist() == [pd.Int64Dtype()]
     assert rows.iloc[0][["intended_ns", "started_ns", "finished_ns"]].tolist() == [
         UPTIME_NS - 2,

@@ -1,0 +1,60 @@
+"""What a contender keeps of its contract, seen before it is timed: `adapters.conformance`, its short form."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Any
+
+from adapters.base import Cell
+from scenarios.guard import Guard
+from scenarios.logs import last_words
+from scenarios.resources import kill_contender
+
+LIMIT_S = 120.0
+"""How long the short form may take."""
+
+_FAREWELL_S = 2.0
+
+
+def observe(guard: Guard, cell: Cell) -> dict[str, Any]:
+    """The promise row as it was observed, on the cell's servers, in processes of its own.
+
+    Its `problems` say in a line each what of the contract is not kept; one is that it could not be observed.
+    """
+    directory = guard.directory / f"conformance-{cell.adapter}-{cell.profile}"
+    directory.mkdir()
+    own = cell.model_copy(
+        update={"directory": directory, "namespace": _namespace(), "work": "noop", "batch": 0}
+    )
+    path, log = directory / "cell.json", directory / "conformance.log"
+    path.write_text(own.model_dump_json())
+    with log.open("wb") as file:
+        process = guard.start([sys.executable, "-m", "adapters.conformance", path], stdout=file, stderr=file)
+    try:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(LIMIT_S)
+    finally:
+        _end(process)
+        kill_contender(path)
+        guard.forget(process.pid)
+    answer = directory / "conformance.json"
+    if not answer.exists():
+        return {"problems": [f"its contract could not be looked at: {last_words(log)}"]}
+    return json.loads(answer.read_bytes())
+
+
+def _namespace() -> str:
+    return f"distq_bench_{random.SystemRandom().randrange(16**8):08x}"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_FAREWELL_S)
+        process.kill()
+        process.wait()

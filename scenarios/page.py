@@ -1,0 +1,113 @@
+"""A run's folder to one page: report.html, which holds all that it shows and asks no network for anything.
+
+The same folder gives the same bytes, so that `python -m scenarios.verify` can make it again and compare.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from scenarios import evidence, figures, printing, ranking, sections, sentences, shades, sheets, verdicts
+from scenarios.folder import MANIFEST, Run
+from scenarios.tables import contenders, groups
+
+NAME = "report.html"
+"""Of the page in a run's folder."""
+
+_PAGES = Path(__file__).resolve().parent / "pages"
+
+
+def write(run: Run) -> Path:
+    """Write `report.html` into the run's folder. Returns its path.
+
+    Raises:
+        ReportError: jobs.csv.gz cannot be read.
+        OSError: the folder cannot be written to.
+    """
+    path = run.directory / NAME
+    path.write_text(render(run), encoding="utf-8")
+    return path
+
+
+def render(run: Run) -> str:
+    """The page of a run.
+
+    Raises:
+        ReportError: jobs.csv.gz cannot be read.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(_PAGES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    script = _read("script.js")
+    inlined = {
+        "style": Markup(_read("style.css")),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    return environment.get_template("report.html.j2").render(inlined | _results(run) | _grounds(run))
+
+
+def _read(name: str) -> str:
+    return (_PAGES / name).read_text(encoding="utf-8")
+
+
+def _results(run: Run) -> dict[str, Any]:
+    """What was found."""
+    parts, seed = list(sections.scenarios(run)), sections.seed_of(run)
+    first = parts[0][1].summary
+    *_, (head, cells) = groups(first)
+    *_, (_, first_table) = sheets.results(first)
+    control = ranking.control(run.summary, seed=seed)
+    found = {
+        "keys": figures.keys(run.summary),
+        "answers": [sentences.answer(part.summary, seed=seed) for _, part in parts],
+        "ceiling": sentences.ceiling(first),
+        "first_figure": figures.headline(cells, run.foot, f"run {run.id} · {run.seal}"),
+        "first_ranks": verdicts.ranks(cells, head, seed=seed),
+        "first_table": first_table,
+        "sections": [sections.section(run, name, part, head) for name, part in parts],
+        "profiles": list(verdicts.profiles(run.summary, seed=seed)),
+        "noise": sentences.noise(control),
+        "controls": verdicts.controls(control),
+        "costs": list(sheets.costs(contenders(sections.without_searches(run.summary)))),
+    }
+    light, dark = shades.palette("".join(_coloured(found)))
+    return found | {"light": Markup(light), "dark": Markup(dark)}
+
+
+def _coloured(found: dict[str, Any]) -> Iterator[str]:
+    """All text that may refer to a colour."""
+    yield from (key.shade for key in found["keys"])
+    for figure in (found["first_figure"], *(each for part in found["sections"] for each in part.figures)):
+        yield from (figure.drawing, figure.narrow)
+
+
+def _grounds(run: Run) -> dict[str, Any]:
+    """What was asked, and why the numbers may be believed."""
+    manifest, summary = run.manifest, run.summary
+    return {
+        "run": run,
+        "title": sentences.title(summary),
+        "legend": printing._LEGEND,
+        "question": sentences.question(summary),
+        "facts": sentences.facts(summary, manifest),
+        "command": sentences.command(manifest),
+        "untested": sentences.untested(manifest),
+        "promises": evidence.promises(manifest),
+        "unequal": evidence.unequal(manifest),
+        "mutants": evidence.mutants(manifest),
+        "settings": evidence.settings(manifest),
+        "records": list(evidence.records(manifest)),
+        "manifest_hash": hashlib.sha256((run.directory / MANIFEST).read_bytes()).hexdigest(),
+    }
