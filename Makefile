@@ -7,7 +7,7 @@ BASE ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help bench bench-gate bench-parts try test test-deep check fmt clean rabbitmq-server pgbouncer
+.PHONY: help bench bench-gate bench-parts try test test-deep check fmt clean rabbitmq-server pgbouncer chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -26,7 +26,7 @@ bench-parts: .venv/.bench ## Print what the parts of distq cost, for minutes: AR
 try: .venv/.bench ## Start a PostgreSQL and a Redis to try distq with, until Ctrl-C
 	@.venv/bin/python -m scenarios.servers
 
-test: .venv/.dev rabbitmq-server pgbouncer ## Set up and run the tests: ARGS="-k servers"
+test: .venv/.dev rabbitmq-server pgbouncer chromium ## Set up and run the tests: ARGS="-k servers"
 	@.venv/bin/python -m pytest -n 4 --dist loadfile $(ARGS)
 
 test-deep: .venv/.dev ## Try new random sequences on PostgreSQL and Redis, for minutes: SEQUENCES=2000
@@ -46,7 +46,7 @@ clean: ## Remove the virtual environment and all caches; results stay
 	@rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-rabbitmq-server pgbouncer:
+rabbitmq-server pgbouncer chromium:
 	@sh .ci/install-server.sh $@
 
 # A stamp is made last: whatever is interrupted is done again, on top of what is there.

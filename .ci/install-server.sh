@@ -1,7 +1,7 @@
 #!/bin/sh
-# See to it that a server without a wheel is there to be started: it comes from the system's packages.
+# See to it that a program without a wheel is there to be started: it comes from the system's packages.
 # Where it cannot be had, say in one line what to do and what is missing without it.
-# usage: install-server.sh rabbitmq-server|pgbouncer
+# usage: install-server.sh rabbitmq-server|pgbouncer|chromium
 set -eu
 
 server=$1
@@ -16,6 +16,11 @@ pgbouncer)
     without="the tests behind it are skipped"
     given=
     ;;
+chromium)
+    formula=
+    without="the tests of the report's page are skipped"
+    given=
+    ;;
 esac
 
 PATH=$PATH:/usr/lib/rabbitmq/bin:/usr/sbin:/opt/homebrew/sbin:/usr/local/sbin:/home/linuxbrew/.linuxbrew/sbin
@@ -25,7 +30,7 @@ tried=.venv/.$server-tried
 with_apt() {
     $1 env SYSTEMD_OFFLINE=1 DEBIAN_FRONTEND=noninteractive sh -c \
         "apt-get update -qq && apt-get install -qq -y --no-install-recommends $server" >/dev/null &&
-        if [ -d /run/systemd/system ]; then $1 systemctl disable --quiet "$server"; fi
+        if [ -d /run/systemd/system ] && [ "$server" != chromium ]; then $1 systemctl disable --quiet "$server"; fi
 }
 
 with_brew() {
@@ -43,7 +48,7 @@ if command -v apt-get >/dev/null; then
     elif sudo -n true 2>/dev/null; then
         install="with_apt sudo"
     fi
-elif command -v brew >/dev/null; then
+elif [ -n "$formula" ] && command -v brew >/dev/null; then
     advice="brew install $formula"
     install=with_brew
 else

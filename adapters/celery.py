@@ -105,7 +105,7 @@ class CeleryRabbitmq(CeleryRedis):
     unequal = (
         *UNEQUAL,
         "Two servers work for it. Results lie in Redis, which syncs its log each second in tier production.",
-        "Matched waits for a confirm with each job, tuned once for up to 100 (for one alone it does not),"
+        "Matched waits for a confirm with each job, tuned once for up to 100,"
         " default never. An acknowledgement has no answer: settled is when it was sent.",
     )
 
@@ -134,10 +134,10 @@ class CeleryRabbitmq(CeleryRedis):
             raise unreachable(Service.RABBITMQ, where, error) from error
 
     def _send(self, producer: Producer, jobs: Sequence[JobSpec]) -> None:
-        if len(jobs) == 1:
-            super()._send(producer, jobs)
-        else:
+        if self._chunk > 1:
             self._send_chunk(producer.connection, jobs)
+        else:
+            super()._send(producer, jobs)
 
     def _send_chunk(self, connection: Any, jobs: Sequence[JobSpec]) -> None:
         """Publish a chunk, then wait for its confirms: rabbitmq.com/tutorials/tutorial-seven-java."""

@@ -30,13 +30,11 @@ def new_ids(queue: str, count: int) -> list[str]:
     The ids of one call ascend. The client makes them, so that an enqueue whose answer was lost can
     be repeated safely.
     """
-    milliseconds = time.time_ns() // 1_000_000
-    tail = int.from_bytes(os.urandom(9), "big")
-    head = (milliseconds << 16 | 0x7000) << 64
-    return [
-        f"{queue}:{head | (n >> 62 & 0xFFF) << 64 | 1 << 63 | n & 0x3FFFFFFFFFFFFFFF:032x}"
-        for n in range(tail, tail + count)
-    ]
+    random = int.from_bytes(os.urandom(10), "big")
+    stamped = time.time_ns() // 1_000_000 << 16 | 0x7000 | random >> 68
+    head = f"{queue}:{stamped << 32 | 1 << 31 | random >> 38 & 0x3FFFFFFF:024x}"
+    first = (random & 0xFFFFFFFF) % (2**32 - count)
+    return [f"{head}{number:08x}" for number in range(first, first + count)]
 
 
 def unknown(job_id: str) -> JobNotFound:

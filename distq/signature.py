@@ -37,6 +37,7 @@ class Signature:
         self._rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "")
         self._named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
         self._extra = next((p.name for p in parameters if p.kind is p.VAR_KEYWORD), "")
+        self._open = bool(self._rest or self._extra)
         variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
         self.required = [p.name for p in parameters if p.default is p.empty and p.kind not in variadic]
         """The parameters without a default."""
@@ -74,7 +75,9 @@ class Signature:
         try:
             call = ArgsKwargs(args, dict(kwargs) if kwargs else None)
             positional, named = self._validator.validate_python(call)
-            return encode_value(self._by_name(positional, named))
+            if named or self._open:
+                return encode_value(self._by_name(positional, named))
+            return encode_value(dict(zip(self._positional, positional, strict=False)))
         except (ValidationError, PydanticSerializationError) as error:
             raise InvalidArguments(self._task, self._problems(error)) from error
 

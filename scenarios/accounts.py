@@ -77,7 +77,7 @@ def _outcome(record: Record, jobs: pd.DataFrame | None) -> dict[str, Any]:
     if record.setting.shape == "churn":
         numbers["slowest_tenth"] = statistics.slowest_tenth(jobs)
     known = {name: value for name, value in numbers.items() if value == value}
-    return _verdict(record, result, counts, _behind(known)) | known
+    return _verdict(record, result, known, _behind(known)) | known
 
 
 def _producers(record: Record, jobs: pd.DataFrame) -> dict[str, float]:
@@ -100,8 +100,12 @@ def _behind(numbers: Mapping[str, Any]) -> str:
     return ""
 
 
-def _verdict(record: Record, result: Result, counts: dict[str, int], behind: str) -> dict[str, str]:
+def _verdict(record: Record, result: Result, counts: Mapping[str, Any], behind: str) -> dict[str, str]:
     setting, failures = record.setting, list(result.failures)
+    if counts["negative_latencies"]:
+        failures.append(
+            f"{counts['negative_latencies']} jobs have moments in an impossible order: a clock is off"
+        )
     if counts["lost"]:
         failures.append(f"{counts['lost']} of {setting.jobs} jobs lost")
     if counts["unexpected"]:

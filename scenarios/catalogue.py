@@ -44,6 +44,7 @@ class Scenario(NamedTuple):
 
     about: str
     shape: Shape
+    profile: tuple[Profile, ...] = ("matched",)
     jobs: tuple[int, ...] = (100, 1_000, 10_000)
     rate: float = 0.0
     seconds: float = 0.0
@@ -71,12 +72,18 @@ SCENARIOS: dict[str, Scenario] = {
         slo="finish_p99<50ms",
     ),
     "churn": Scenario("a closed loop: 10,000 jobs are always on their way", "churn", jobs=(100_000,)),
+    "promise": Scenario(
+        "burst, as the first page says and by the promise that all keep",
+        "burst",
+        jobs=(1_000,),
+        profile=("default", "matched"),
+    ),
     "idle": Scenario("next to nothing to do", "steady", rate=0.1, seconds=60.0),
     "sweep-workers": Scenario("backlog", "backlog", jobs=(20_000,), workers=(1, 2, 4, 8, 16, 64)),
     "sweep-batch": Scenario(
         "backlog, by the jobs a worker takes at once",
         "backlog",
-        (10_000,),
+        jobs=(10_000,),
         batch=(1, 10, 100, 1000),
         behind=(5_000,),
     ),

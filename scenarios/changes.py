@@ -57,8 +57,8 @@ class Estimate:
 
     @property
     def tested(self) -> bool:
-        """Whether it could have been flagged."""
-        return self.interval is not None and not np.isnan(self.ratio)
+        """Whether it could have been flagged: not where the interval is all there is, as of CPU of 0."""
+        return self.interval is not None and not np.isnan(self.ratio) and self.interval[:2] != (0, np.inf)
 
     @property
     def flagged(self) -> bool:

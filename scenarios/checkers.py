@@ -1,6 +1,6 @@
 """What each checker of the testbed says of something it looks at: a line, or nothing. Pure functions but one.
 
-They ask no more of a number than a reader of the table would.
+That of a contender's cells is in summary.csv already, as the harness and `accounts` wrote it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,19 @@ from scenarios.statistics import bootstrap_interval
 
 PAUSE_S = 1.0
 SLOWER = 0.95
-"""Below this an interval of ratios shows a slower contender. Six blocks of a contender against itself lie wholly
-below 1 once in 64 times, and below this never.
+"""An interval of ratios that lies wholly below this shows a slower contender. That of a contender against
+itself, over six blocks, lies wholly below 1 once in 64 times.
 """
 
 Checker = Callable[[Any], str]
+
+
+def unsound(subject: Any) -> str:
+    """Of an original, if it is a contender: why it is no yardstick, as a cell of it is not ok."""
+    if not isinstance(subject, pd.DataFrame):
+        return ""
+    wrong = subject.loc[subject.loc[:, "status"] != "ok"].to_dict("records")
+    return f"{wrong[0]['cell']} is {wrong[0]['status']}: {wrong[0]['reason']}" if wrong else ""
 
 
 def failed(words: str) -> Checker:
@@ -36,12 +44,13 @@ def failed(words: str) -> Checker:
     return say
 
 
-def counted(column: str, words: str) -> Checker:
+def counted(column: str) -> Checker:
     """A column of counts that is to be 0."""
+    words = column.replace("_", " ")
 
     def say(cells: pd.DataFrame) -> str:
         count, jobs = int(cells.loc[:, column].sum()), int(cells.loc[:, "jobs"].sum())
-        return f"{count:,} of {jobs:,} {words}" if count else ""
+        return f"{count:,} {words} of {jobs:,} jobs" if count else ""
 
     return say
 

@@ -14,8 +14,8 @@ SETTLE = tuple(f"settle_p{percentile}_ms" for percentile in PERCENTILES)
 LOAD = ("sent_per_s", "send_p50_ms", "send_p95_ms", "send_p99_ms")
 COUNTS = ("lost", "duplicated", "unexpected", "censored", "negative_latencies")
 COSTS = (
-    *("producer_cpu_s", "worker_cpu_s", "broker_cpu_s", "log_mb", "commits", "transactions", "round_trips"),
-    *("dead_tuples", "stored_mb"),
+    *("producer_cpu_s", "worker_cpu_s", "broker_cpu_s", "broker_written_mb", "log_mb", "commits"),
+    *("transactions", "round_trips", "dead_tuples", "stored_mb"),
 )
 """What a cell spends, so that its value is to be seen against the jobs."""
 
@@ -32,7 +32,7 @@ SUMMARY: dict[Any, Any] = (
     | dict.fromkeys(["change_at", "change_ratio", "slowest_tenth", "longest_pause_s"], _NUMBER)
     | dict.fromkeys(["sent_per_s", "sent_share", "sent_lag_s", "producer_share", *LOAD[1:]], _NUMBER)
     | dict.fromkeys([*LATENCIES, *FROM_SENT, *SETTLE, "backlog_growth", *COUNTS], _NUMBER)
-    | dict.fromkeys(["at_risk", "watched_s", *COSTS, "peak_rss_mb", "grown_mb"], _NUMBER)
+    | dict.fromkeys(["at_risk", "watched_s", *COSTS, "peak_rss_mb", "grown_mb", "broker_mb"], _NUMBER)
     | {"seed": _WHOLE}
 )
 """summary.csv: a row a cell."""

@@ -92,12 +92,11 @@ def _compare(runs: Sequence[Run], given: argparse.Namespace) -> None:
 
     from scenarios.printing_changes import markdown_changes, print_changes
 
-    found = [_changes(runs[0], other, given.yardstick) for other in runs[1:]]
+    old, *others = zip(_names(runs), runs, strict=True)
+    found = [_changes(old, other, given.yardstick) for other in others]
     if not any(each.lines for each in found):
-        others = " or ".join(each.new for each in found)
-        raise _Incomparable(
-            f"no contender was measured under one setting in both {found[0].old} and {others}"
-        )
+        names = " or ".join(name for name, _ in others)
+        raise _Incomparable(f"no contender was measured under one setting in both {old[0]} and {names}")
     if given.plot:
         _draw(runs, given)
     for each in found:
@@ -107,21 +106,22 @@ def _compare(runs: Sequence[Run], given: argparse.Namespace) -> None:
             print_changes(each, Console(highlight=False))
 
 
-def _changes(old: Run, new: Run, yardstick: str | None) -> Changes:
+def _changes(old: tuple[str, Run], new: tuple[str, Run], yardstick: str | None) -> Changes:
+    """Two runs with their names."""
     from scenarios import changes, mismatches
     from scenarios.differences import differences
     from scenarios.printing_changes import Changes
     from scenarios.searched import with_capacities
 
-    sides = [with_capacities(run.summary) for run in (old, new)]
+    sides = [with_capacities(run.summary) for _, run in (old, new)]
     cells = changes.shared(changes.gather(sides))
-    between = differences(old.manifest, new.manifest)
+    between = differences(old[1].manifest, new[1].manifest)
     base = _yardstick(cells, yardstick, {name for each in between for name in each.concerns})
     return Changes(
-        old=_name(old),
-        new=_name(new),
+        old=old[0],
+        new=new[0],
         yardstick=base,
-        lines=changes.compare(cells, yardstick=base, seed=_seed(old)),
+        lines=changes.compare(cells, yardstick=base, seed=_seed(old[1])),
         unshared=mismatches.unshared(*sides),
         miscounts=mismatches.miscounts(*sides),
         differences=between,
@@ -150,7 +150,8 @@ def _draw(runs: Sequence[Run], given: argparse.Namespace) -> None:
     moved = [place for place, step in enumerate(steps, start=1) if another_machine(*step)]
     suspects = {name for step in steps for each in differences(*step) for name in each.concerns}
     yardstick = _yardstick(cells, given.yardstick, suspects)
-    timeline = Timeline([_label(run) for run in runs], moved)
+    labels = [f"{name}\n{_origin(run)}" for name, run in zip(_names(runs), runs, strict=True)]
+    timeline = Timeline(labels, moved)
     image = history(cells, timeline, yardstick=yardstick, seed=_seed(runs[0])).png()
     try:
         given.plot.write_bytes(image)
@@ -158,13 +159,15 @@ def _draw(runs: Sequence[Run], given: argparse.Namespace) -> None:
         raise _Incomparable(f"{given.plot}: cannot be written: {error.strerror}") from error
 
 
-def _name(run: Run) -> str:
-    return run.directory.resolve().name
+def _names(runs: Sequence[Run]) -> list[str]:
+    """Their folders' names, and where two have the same one, the paths."""
+    names = [run.directory.resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.directory) for run in runs]
 
 
-def _label(run: Run) -> str:
-    """The run and its commit."""
-    return f"{_name(run)}\n{str(run.manifest.get('commit') or 'no commit')[:9]}"
+def _origin(run: Run) -> str:
+    """What a figure says of where its numbers are from."""
+    return f"{str(run.manifest.get('commit') or 'no commit')[:9]}, {run.seal}"
 
 
 def _seed(run: Run) -> int:

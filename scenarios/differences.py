@@ -118,7 +118,13 @@ def _walk(old: Any, new: Any, path: Path = ()) -> Iterator[tuple[Path, str, str]
     elif path == ("dirty",) and old and new:
         yield path, "yes", "yes, so the code may differ though the commit does not"
     elif old != new and not _one_sided(path) and not _alike(path, old, new):
-        yield path, _shown(old), _shown(new)
+        yield path, _shown(_without(old, new)), _shown(_without(new, old))
+
+
+def _without(value: Any, other: Any) -> Any:
+    """Of a list what the other one has not."""
+    both = isinstance(value, list) and isinstance(other, list)
+    return [item for item in value if item not in other] if both else value
 
 
 def _one_sided(path: Path) -> bool:

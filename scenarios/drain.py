@@ -47,9 +47,10 @@ class Drain:
         accepted = records.jobs(self._layout.producer, Moment.ACCEPTED)
         seen, quiet_at = -1, 0.0
         while True:
-            now, count = time.monotonic(), self._at_most()
-            if count != seen:
-                seen, quiet_at = count, now + self._quiet_s
+            now, written = time.monotonic(), ledger.written(self._layout.ledger)
+            count = written // 2 - self._before
+            if written != seen:
+                seen, quiet_at = written, now + self._quiet_s
                 if count >= len(accepted) and accepted <= records.jobs(self._layout.ledger, Moment.FINISHED):
                     return True
             if now > until:
@@ -62,6 +63,3 @@ class Drain:
             # Near the end, look often; before it, and where jobs run twice, not to disturb.
             near = 0.95 * len(accepted) <= count < len(accepted)
             time.sleep(_POLL_S if near else 10 * _POLL_S)
-
-    def _at_most(self) -> int:
-        return ledger.at_most_finished(self._layout.ledger) - self._before

@@ -138,7 +138,7 @@ def settings(manifest: Manifest) -> Sheet | None:
 
 
 def _pairs(caption: str, values: Manifest) -> Sheet:
-    lines = [Line([Cell(key.replace("_", " ")), Cell(_words(value))]) for key, value in values.items()]
+    lines = [Line([Cell(key), Cell(_words(value))]) for key, value in values.items()]
     return Sheet(caption, (), lines, sortable=False)
 
 

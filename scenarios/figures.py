@@ -10,8 +10,11 @@ from markupsafe import Markup
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from scenarios import curves, look, plots, shades, svg
+from scenarios.capacity import CURVE, SCENARIO
+from scenarios.knee import knee
 from scenarios.look import Picture
-from scenarios.tables import contenders, groups, is_ceiling
+from scenarios.tables import groups, is_ceiling
+from scenarios.verdicts import SENSITIVITY
 
 _NARROW_INCHES = 4.0
 """Width of a figure for a phone: its text is then not much smaller than that beside it."""
@@ -23,13 +26,18 @@ _MARKERS = {
     "D": "M0-5.5L5.5 0L0 5.5L-5.5 0Z",
 }
 _CAPTIONS = {
-    "throughput": "Jobs per second. A small point is a block, the line runs from the slowest to the fastest, the large "
-    "point is the median; a hollow point is a cell that is not ok.",
-    "latency": "Time from the moment a job was intended to its start and to its finish: p50, p95 and p99 of all jobs, "
-    "medians over blocks; faint points are single blocks.",
+    "throughput": (
+        "Jobs per second. A small point is a block, the line runs from the slowest to the fastest, the large "
+        "point is the median; a hollow point is a cell that is not ok."
+    ),
+    "latency": (
+        "Time from the moment a job was intended to its start and to its finish: p50, p95 and p99 of all "
+        "jobs, medians over blocks; faint points are single blocks."
+    ),
     "waits": "Where the mean time goes, over the finished jobs of all blocks.",
     "progress": "Share of the jobs finished over time: a line a block, marked at its end.",
     "rates": "Jobs per second over the time of each cell: a line a block.",
+    "knee": "Latency by the rate at which jobs came, from a tenth of the capacity to 105 %: a line a block.",
     "sweep": "Jobs per second by what was swept: medians, with bars from the slowest block to the fastest.",
 }
 
@@ -40,7 +48,7 @@ class Figure:
 
     drawing: Markup
     caption: str
-    narrow: Markup = Markup("")
+    narrow: Markup | None = None
     """The same for a narrow screen, where that is worth it."""
 
 
@@ -56,9 +64,8 @@ class Key:
     """Path around the origin, in a square of 12."""
 
 
-def keys(summary: pd.DataFrame) -> list[Key]:
-    """All contenders, the fastest first."""
-    names = look.order(contenders(summary))
+def keys(names: Sequence[str]) -> list[Key]:
+    """The contenders, in this order."""
     return [
         Key(name, is_ceiling(name), shades.variable(look.colour(name)), _MARKERS[look.marker(name)])
         for name in names
@@ -69,18 +76,26 @@ def headline(cells: pd.DataFrame, foot: str, short_foot: str) -> Figure:
     """The page's first figure: what one setting is judged by."""
     kind, names = judged_by(cells), _names(cells)
     draw = {"throughput": plots.throughput, "latency": plots.latency}[kind]
-    narrow = draw(cells, short_foot)
-    if kind == "throughput":
-        _narrow(narrow)
-    wide = svg.inline(draw(cells, foot), names, "first", _CAPTIONS[kind])
+    wide = svg.inline(_titled(draw(cells, foot), cells), names, "first", _CAPTIONS[kind])
+    if kind == "latency":  # two panels are too many for a narrow one
+        return Figure(wide, _CAPTIONS[kind])
+    narrow = _narrowed(_titled(draw(cells, short_foot), cells))
     return Figure(wide, _CAPTIONS[kind], svg.inline(narrow, names, "first-narrow", _CAPTIONS[kind]))
 
 
-def _narrow(picture: Picture) -> None:
+def _titled(picture: Picture, cells: pd.DataFrame) -> Picture:
+    """A search has no number of jobs to be titled with."""
+    if not cells.loc[:, "jobs"].any():
+        picture.axes[0].set_title(cells.loc[:, "scenario"].iloc[0])
+    return picture
+
+
+def _narrowed(picture: Picture) -> Picture:
     picture.set_figwidth(_NARROW_INCHES)
     for axes in picture.axes:
         locator = LogLocator(numticks=4) if axes.get_xscale() == "log" else MaxNLocator(3)
         axes.xaxis.set_major_locator(locator)
+    return picture
 
 
 def judged_by(cells: pd.DataFrame) -> str:
@@ -104,6 +119,7 @@ def of_scenario(
         "waits": lambda: plots.waits(summary, jobs, foot),
         "progress": lambda: plots.progress(summary, jobs, foot),
         "rates": lambda: curves.rates(summary, jobs, foot),
+        "knee": lambda: knee(summary, foot),
         "sweep": lambda: curves.sweep(summary, curves.swept(summary) or "", foot),
     }
     kinds = [kind for kind in _kinds(summary) if kind != shown]
@@ -116,6 +132,10 @@ def of_scenario(
 
 def _kinds(summary: pd.DataFrame) -> Sequence[str]:
     """A figure of panels, one a setting, is left out where there would be too many."""
+    if summary.loc[:, "scenario"].iloc[0] == CURVE:
+        return ("knee",)
+    if summary.loc[:, "scenario"].iloc[0] in (SCENARIO, SENSITIVITY):
+        return ()
     if curves.swept(summary):
         return ("sweep",)
     if len(list(groups(summary))) > _MOST_PANELS:

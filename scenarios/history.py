@@ -20,8 +20,8 @@ from scenarios.searched import title
 from scenarios.statistics import SETTINGS, block_ratios, bootstrap_interval, interval_coverage, spread
 from scenarios.tables import groups
 
-_HEIGHT, _MARGIN = 2.6, 1.3
-"""Inches: of a panel, and of what is around all."""
+_HEIGHT, _MARGIN, _WIDTH, _RUN, _KEYS = 2.6, 1.9, 3.9, 0.35, 1.6
+"""Inches: a panel's height, what is above and below all, a panel's least width, a run's, the keys'."""
 _DODGE = 0.3
 """Share of the way from a run to the next over which contenders' points are spread, so that bars show."""
 
@@ -51,7 +51,8 @@ def history(cells: pd.DataFrame, timeline: Timeline, *, yardstick: str | None, s
     settings = list(groups(cells))
     columns = 1 if yardstick is None else 2
     with look.style():
-        size = (3.9 * columns + 1.6, _MARGIN + _HEIGHT * len(settings))
+        width = max(_WIDTH, _RUN * len(timeline.labels))
+        size = (width * columns + _KEYS, _MARGIN + _HEIGHT * len(settings))
         figure = Picture(figsize=size, dpi=200, layout="constrained")
         grid = figure.subplots(len(settings), columns, sharex=True, squeeze=False).tolist()
         for row, (setting, own) in zip(grid, settings, strict=True):
@@ -81,9 +82,10 @@ def _row(
 
 
 def _first_medians(values: pd.Series, own: pd.DataFrame) -> pd.Series:
-    """For each cell the median of its contender's first run."""
-    first = own.groupby("adapter")["run"].transform("min")
-    return values.where(own.loc[:, "run"] == first).groupby(own.loc[:, "adapter"]).transform("median")
+    """For each cell the median of its contender's first run with values."""
+    run, contender = own.loc[:, "run"], own.loc[:, "adapter"]
+    first = run.where(values.notna()).groupby(contender).transform("min")
+    return values.where(run == first).groupby(contender).transform("median")
 
 
 def _panel(axes: Axes, own: pd.DataFrame, values: pd.Series, seed: int) -> None:
@@ -99,7 +101,7 @@ def _line(axes: Axes, name: str, by_run: dict[Any, list[float]], shift: float, s
     runs = range(min(by_run), max(by_run) + 1)
     points = np.array([_point(by_run.get(run, []), seed) for run in runs])
     middle, low, high = np.where(np.isfinite(points), points, np.nan).T
-    bars = [np.nan_to_num(middle - low), np.nan_to_num(high - middle)]
+    bars = np.clip(np.nan_to_num([middle - low, high - middle]), 0, None)
     ink = {"color": colour(name), "marker": marker(name), "ms": 4.5, "lw": 1.1, "mec": "white", "mew": 0.5}
     axes.errorbar(np.array(runs) + shift, middle, yerr=bars, elinewidth=1, label=name, **ink)
 
@@ -126,7 +128,7 @@ def _value_axis(axes: Axes, label: str) -> None:
 
 
 def _runs_axis(axes: Axes, timeline: Timeline) -> None:
-    axes.set_xticks(range(len(timeline.labels)), timeline.labels, rotation=35, ha="right", fontsize=6.5)
+    axes.set_xticks(range(len(timeline.labels)), timeline.labels, rotation=90, fontsize=6)
     axes.set_xlim(-0.5, len(timeline.labels) - 0.5)
     for run in timeline.moved:
         axes.axvline(run - 0.5, color=look.QUIET, lw=0.8, ls=":")

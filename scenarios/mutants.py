@@ -1,11 +1,11 @@
 """`python -m scenarios.mutants`: whether each checker finds the fault that it is there for.
 
-Contenders with one fault each go through the whole harness, and so do the sound ones that they are made from.
-A checker has caught a mutant where it says something of that and nothing of the original. (The idea is mutation
+Contenders with one fault each go through the whole harness, and so do the sound ones they are made from. A
+checker has caught a mutant where it says something of that and nothing of its original. (The idea is mutation
 testing's: DeMillo, Lipton, Sayward, Hints on Test Data Selection, IEEE Computer 11(4), 1978.)
 
-Exit status: 0 where every mutant was caught; 1 where one was not, and after Ctrl-C; 2 for bad usage, and where
-nothing can be run.
+Exit status: 0 where every mutant was caught; 1 where one was not, and after Ctrl-C; 2 for bad usage, and
+where nothing can be run.
 """
 
 from __future__ import annotations
@@ -80,12 +80,17 @@ def run_all() -> list[Outcome]:
 
 def judge(suspect: Suspect, subjects: Subjects) -> Outcome:
     """What the checker says of a mutant, and whether that counts."""
+    from scenarios.checkers import unsound
+
     told = suspect.name, suspect.fault, suspect.title
     if not {suspect.name, suspect.original} <= subjects.keys():
         return Outcome(*told, caught=False, said=_NOT_RUN)
-    said, of_original = (suspect.checker(subjects[name]) for name in (suspect.name, suspect.original))
-    if of_original:
+    original = subjects[suspect.original]
+    if amiss := unsound(original):
+        return Outcome(*told, caught=False, said=f"the original is no yardstick: {amiss}")
+    if of_original := suspect.checker(original):
         return Outcome(*told, caught=False, said=f"of the sound original too: {of_original}")
+    said = suspect.checker(subjects[suspect.name])
     return Outcome(*told, caught=bool(said), said=said or _SILENT)
 
 
@@ -96,7 +101,7 @@ def print_table(outcomes: Iterable[Outcome], console: Console) -> None:
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for head in ("mutant", "its fault", "the checker", "", "what it said"):
-        table.add_column(head)
+        table.add_column(head, no_wrap=head in ("mutant", ""))
     for outcome in outcomes:
         verdict = Text("caught") if outcome.caught else Text("NOT CAUGHT", style="red")
         name, fault, checker = map(Text, outcome[:3])

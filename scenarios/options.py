@@ -159,7 +159,7 @@ def _settings(given: argparse.Namespace, scenario: Scenario) -> list[Setting]:
     if scenario.shape == "steady":
         jobs = (max(2, round(rate * (given.seconds or scenario.seconds))),)
     axes: dict[str, Sequence[Any]] = {
-        "profile": given.profile or ("matched",),
+        "profile": given.profile or scenario.profile,
         "jobs": jobs,
         "workers": given.workers or scenario.workers or (os.cpu_count() or 1,),
         "batch": given.batch or scenario.batch,

@@ -15,7 +15,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from scenarios import evidence, figures, printing, ranking, sections, sentences, shades, sheets, verdicts
+from scenarios.capacity import CURVE
 from scenarios.folder import MANIFEST, Run
+from scenarios.look import order
+from scenarios.prices import Prices
 from scenarios.tables import contenders, groups
 
 NAME = "report.html"
@@ -64,23 +67,25 @@ def _read(name: str) -> str:
 
 def _results(run: Run) -> dict[str, Any]:
     """What was found."""
-    parts, seed = list(sections.scenarios(run)), sections.seed_of(run)
-    first = parts[0][1].summary
-    *_, (head, cells) = groups(first)
-    *_, (_, first_table) = sheets.results(first)
+    parts, seed = sections.parts(run), sections.seed_of(run)
+    first = parts[0].run.summary
+    *_, (head, cells) = groups(parts[0].judged)
+    names = list(dict.fromkeys([*order(contenders(cells)), *run.summary.loc[:, "adapter"]]))
     control = ranking.control(run.summary, seed=seed)
     found = {
-        "keys": figures.keys(run.summary),
-        "answers": [sentences.answer(part.summary, seed=seed) for _, part in parts],
+        "facts": sentences.facts(run.summary, run.manifest, names),
+        "keys": figures.keys(names),
+        "answers": [sections.answer(part, seed=seed) for part in parts if part.name != CURVE],
         "ceiling": sentences.ceiling(first),
         "first_figure": figures.headline(cells, run.foot, f"run {run.id} · {run.seal}"),
-        "first_ranks": verdicts.ranks(cells, head, seed=seed),
-        "first_table": first_table,
-        "sections": [sections.section(run, name, part, head) for name, part in parts],
-        "profiles": list(verdicts.profiles(run.summary, seed=seed)),
+        "first_ranks": verdicts.ranks(cells, head, sheets.told(first, head), seed=seed),
+        "first_table": sections.table(parts[0], head, seed=seed),
+        "sections": [sections.section(run, part, names, head) for part in parts],
+        "profiles": list(verdicts.profiles(run.summary, names, seed=seed)),
         "noise": sentences.noise(control),
         "controls": verdicts.controls(control),
-        "costs": list(sheets.costs(contenders(sections.without_searches(run.summary)))),
+        "costs": [sheets.costs(part.table, part.name) for part in parts if part.has_costs],
+        "price": Prices().words,
     }
     light, dark = shades.palette("".join(_coloured(found)))
     return found | {"light": Markup(light), "dark": Markup(dark)}
@@ -90,7 +95,7 @@ def _coloured(found: dict[str, Any]) -> Iterator[str]:
     """All text that may refer to a colour."""
     yield from (key.shade for key in found["keys"])
     for figure in (found["first_figure"], *(each for part in found["sections"] for each in part.figures)):
-        yield from (figure.drawing, figure.narrow)
+        yield from (figure.drawing, figure.narrow or "")
 
 
 def _grounds(run: Run) -> dict[str, Any]:
@@ -101,7 +106,6 @@ def _grounds(run: Run) -> dict[str, Any]:
         "title": sentences.title(summary),
         "legend": printing._LEGEND,
         "question": sentences.question(summary),
-        "facts": sentences.facts(summary, manifest),
         "command": sentences.command(manifest),
         "untested": sentences.untested(manifest),
         "promises": evidence.promises(manifest),

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scenarios.columns import COSTS, COUNTS, PERCENTILES
+from scenarios.prices import Prices, price
 from scenarios.statistics import BASELINE
 from scenarios.tables import describe, groups
 
@@ -87,13 +88,17 @@ def markdown_table(table: pd.DataFrame) -> str:
 def costs_table(table: pd.DataFrame) -> str:
     """The costs in the rows of `tables.contenders` as Markdown, by a million finished jobs."""
     heads = {f"{who}_cpu_s": f"{who} CPU-s" for who in ("producer", "worker", "broker")}
-    heads |= {"log_mb": "WAL or AOF MB", "stored_mb": "stored MB"}
+    heads |= {"log_mb": "WAL or AOF MB", "stored_mb": "stored MB", "broker_written_mb": "broker wrote MB"}
     columns = [_Column("contender", lambda row: row["contender"], "left")]
     for cost in COSTS:
         key = f"{cost}_per_1000"
         head = heads.get(cost, cost.replace("_", " "))
         columns.append(_Column(head, lambda row, key=key: number(1000 * row[key])))
-    return _markdown(table, columns, _COSTS_LEGEND)
+    columns += [
+        _Column(head, lambda row, key=key: number(row[key]))
+        for key, head in (("peak_rss_mb", "workers MB"), ("broker_mb", "broker MB"), ("price", "price, $"))
+    ]
+    return _markdown(table.assign(price=price(table)), columns, f"{_COSTS_LEGEND} {Prices().words}")
 
 
 def _markdown(table: pd.DataFrame, columns: list[_Column], legend: str) -> str:
@@ -131,8 +136,14 @@ def _columns(table: pd.DataFrame, *, narrow: bool) -> list[_Column]:
         *(_Column(_COUNT_HEADS.get(name, name), lambda row, name=name: _count(row[name])) for name in counts),
         *_paired(["CPU-s"], ("worker", "broker"), "{name}_cpu_s_per_1000", narrow),
         _Column("peak\nMB", lambda row: number(row["peak_rss_mb"])),
-        _Column("status", lambda row: row["status"], "left"),
+        _Column("status", _status, "left"),
     ]
+
+
+def _status(row: Row) -> str:
+    """ok, or what went wrong; and in how many blocks the rate changed on the way."""
+    drifts = f"drifts {row['drifting']}/{row['blocks']}" if row["drifting"] else ""
+    return ", ".join(filter(None, [row["status"], drifts]))
 
 
 def _special_columns(table: pd.DataFrame) -> Iterable[_Column]:

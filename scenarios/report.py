@@ -7,31 +7,40 @@ they hold), so any table or plot can be made again from the data alone. Notebook
 from __future__ import annotations
 
 import argparse
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 
-from scenarios import curves, plots, printing, statistics, tables
+from scenarios import capacity, curves, plots, printing, statistics, tables, verdicts
+from scenarios import knee as knees
+from scenarios import laws as scaling_figure
+from scenarios import ranking as ranks
+from scenarios import scaling as scaling_law
+from scenarios.cuts import plain as plain
+from scenarios.cuts import queues as queues
+from scenarios.cuts import scenarios as scenarios
 from scenarios.folder import ReportError as ReportError
 from scenarios.folder import Run as Run
 from scenarios.folder import chosen as chosen
 from scenarios.folder import load as load
-from scenarios.look import Picture
+from scenarios.look import Picture as Picture
+from scenarios.prices import Prices as Prices
+from scenarios.prices import price as price
 from scenarios.printing import number as number
+from scenarios.prose import Prose as Prose
+from scenarios.prose import answers as answers
+from scenarios.prose import missing as missing
+from scenarios.prose import noise as noise
+from scenarios.prose import readable as readable
+from scenarios.scaling import Fit as Fit
+from scenarios.sections import seed_of
 from scenarios.statistics import BASELINE as BASELINE
+from scenarios.statistics import SETTINGS as SETTINGS
 from scenarios.tables import is_ceiling as is_ceiling
-
-
-class Prose(str):
-    """Markdown that a notebook shows as such."""
-
-    __slots__ = ()
-
-    def _repr_markdown_(self) -> str:
-        return self
 
 
 def table(run: Run) -> pd.DataFrame:
@@ -39,9 +48,43 @@ def table(run: Run) -> pd.DataFrame:
     return tables.contenders(run.summary)
 
 
-def leads(run: Run) -> pd.DataFrame:
-    """By setting, the fastest queue against the next, and how sure that is: `tables.leads`."""
-    return tables.leads(run.summary, seed=int(run.summary["seed"].iloc[0]))
+def ranking(run: Run, column: str = "jobs_per_s", *, larger_is_better: bool = True) -> pd.DataFrame:
+    """By setting, who is better than whom where intervals allow it: `ranking.ranking`."""
+    return ranks.ranking(run.summary, seed=seed_of(run), column=column, larger_is_better=larger_is_better)
+
+
+def control(run: Run) -> pd.DataFrame:
+    """What differs between two runs of the same contender, which is noise: `ranking.control`."""
+    return ranks.control(run.summary, seed=seed_of(run))
+
+
+def capacities(run: Run) -> pd.DataFrame:
+    """By contender, the highest rate that held the service level: `capacity.capacities`."""
+    return capacity.capacities(run.summary, seed=seed_of(run))
+
+
+def scaling(run: Run) -> dict[str, scaling_law.Fit | scaling_law.Refused]:
+    """By contender, the Universal Scalability Law of its sweep over worker processes, or why it has none."""
+    seed = seed_of(run)
+    return {str(name): scaling_law.fit(own, seed=seed) for name, own in _swept(run).groupby("adapter")}
+
+
+def _swept(run: Run) -> pd.DataFrame:
+    """The measured cells of the sweep over worker processes."""
+    cells = run.summary.loc[run.summary.loc[:, "scenario"] == verdicts.SWEEP]
+    return cells.loc[cells.loc[:, "status"].isin(statistics.MEASURED)]
+
+
+def sensitivity(run: Run) -> pd.DataFrame:
+    """Who leads where one setting is a step away, and where the leader is another: `verdicts.steps`.
+
+    Raises:
+        ReportError: the run has no such scenario.
+    """
+    cells = run.summary.loc[run.summary.loc[:, "scenario"] == verdicts.SENSITIVITY]
+    if cells.empty:
+        raise ReportError(f"{run.directory}: no setting was changed by a step: --scenario sensitivity")
+    return verdicts.steps(cells, seed=seed_of(run))
 
 
 def parts(run: Run) -> pd.DataFrame:
@@ -52,6 +95,16 @@ def parts(run: Run) -> pd.DataFrame:
 def ratios(run: Run) -> pd.DataFrame:
     """summary.csv with a column `ratio`: jobs/s to the baseline's, in the same block and setting."""
     return run.summary.assign(ratio=statistics.block_ratios(run.summary))
+
+
+def median_ratio(run: Run, ratios: Iterable[float]) -> dict[str, float]:
+    """Of ratios, one a block: the median as `ratio`, its bootstrap interval as `low`, `high` and `coverage`,
+    NaN below three blocks: `statistics.bootstrap_interval`.
+    """
+    known = list(ratios)
+    interval = statistics.bootstrap_interval(known, seed=seed_of(run)) or (math.nan,) * 3
+    ends = dict(zip(("low", "high", "coverage"), interval, strict=True))
+    return {"ratio": statistics.spread(known).median} | ends
 
 
 def print_table(run: Run, console: Console) -> None:
@@ -104,6 +157,29 @@ def sweep(run: Run) -> Picture:
     if setting is None:
         raise ReportError(f"{run.directory}: every cell has the same setting, nothing was swept")
     return curves.sweep(run.summary, setting, run.foot)
+
+
+def laws(run: Run) -> Picture:
+    """Jobs/s by worker processes, with the law where it holds: `laws.laws`.
+
+    Raises:
+        ReportError: the run has no such sweep.
+    """
+    if not (fits := scaling(run)):
+        raise ReportError(f"{run.directory}: no sweep over worker processes: --scenario {verdicts.SWEEP}")
+    return scaling_figure.laws(_swept(run), fits, run.foot)
+
+
+def knee(run: Run) -> Picture:
+    """Latency by offered rate, up to the capacity that was found: `knee.knee`.
+
+    Raises:
+        ReportError: none was.
+    """
+    cells = run.summary.loc[run.summary.loc[:, "scenario"] == capacity.CURVE]
+    if cells.empty:
+        raise ReportError(f"{run.directory}: no capacity was found: --scenario {capacity.SCENARIO}")
+    return knees.knee(cells, run.foot)
 
 
 def write_plots(run: Run) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -25,14 +26,19 @@ class Spending:
         self._pool, self._servers = [pool], servers
         self._began = time.monotonic()
         self._worker, self._broker = cpu_seconds(self._pool), cpu_seconds(self._servers)
+        self._written = written_mb(self._servers)
 
     def so_far(self) -> dict[str, float]:
-        """`worker_cpu_s`, and `broker_cpu_s` where the servers can be seen; over how long, `watched_s`."""
+        """`worker_cpu_s`; where the servers can be seen `broker_cpu_s`, `broker_written_mb` and what
+        memory they have now, `broker_mb`; over how long, `watched_s`.
+        """
         watched_s = time.monotonic() - self._began
         spent = {"watched_s": watched_s, "worker_cpu_s": cpu_seconds(self._pool) - self._worker}
         if self._servers:
             spent["broker_cpu_s"] = cpu_seconds(self._servers) - self._broker
-        return spent
+            spent["broker_written_mb"] = written_mb(self._servers) - self._written
+            spent["broker_mb"] = own_memory_mb(self._servers)
+        return {name: value for name, value in spent.items() if value == value}
 
 
 def cpu_seconds(roots: Iterable[int]) -> float:
@@ -50,6 +56,29 @@ def memory_mb(roots: Iterable[int]) -> float:
     for process in _trees(roots):
         with suppress(psutil.NoSuchProcess):
             total += process.memory_info().rss
+    return total / 2**20
+
+
+def own_memory_mb(roots: Iterable[int]) -> float:
+    """Memory of process trees in MiB, a page that is shared once; NaN where the system does not say."""
+    total = 0
+    for process in _trees(roots):
+        with suppress(psutil.NoSuchProcess):
+            pss = getattr(process.memory_full_info(), "pss", None)
+            if pss is None:
+                return math.nan
+            total += pss
+    return total / 2**20
+
+
+def written_mb(roots: Iterable[int]) -> float:
+    """What the processes that still run have had the disk write, in MiB; NaN where it is not told."""
+    total = 0
+    for process in _trees(roots):
+        if not hasattr(process, "io_counters"):
+            return math.nan
+        with suppress(psutil.NoSuchProcess):
+            total += process.io_counters().write_bytes
     return total / 2**20
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -13,13 +14,16 @@ from scenarios import figures, sentences, sheets, verdicts
 from scenarios.capacity import CURVE, SCENARIO
 from scenarios.figures import Figure
 from scenarios.folder import Run
+from scenarios.searched import with_capacities
+from scenarios.sentences import Answer
 from scenarios.sheets import Sheet
 from scenarios.statistics import SETTINGS
 from scenarios.tables import contenders, describe, groups
 
 Setting = dict[Any, Any]
 
-SENSITIVITY = "sensitivity"
+_MOST_TABLES = 3
+"""Settings beyond which they share one table."""
 
 
 @dataclass(frozen=True)
@@ -39,44 +43,85 @@ class Section:
     figures: list[Figure]
 
 
-def scenarios(run: Run) -> Iterator[tuple[str, Run]]:
-    """The run cut down to each of its scenarios, in the order in which they ran."""
+@dataclass(frozen=True)
+class Part:
+    """A run cut down to one scenario."""
+
+    name: str
+    run: Run
+    table: pd.DataFrame
+    """Of `tables.contenders`."""
+
+    @property
+    def searches(self) -> bool:
+        """Whether it is a search, with cells by the hundred, each with a rate of its own."""
+        return self.name == SCENARIO
+
+    @property
+    def judged(self) -> pd.DataFrame:
+        """The cells that are ranked: each search counts as one."""
+        if not self.searches:
+            return self.run.summary
+        return with_capacities(self.run.summary).fillna({"lost": 0, "unexpected": 0})
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """Of a sensitivity: `verdicts.steps`."""
+        return verdicts.steps(self.run.summary, seed=seed_of(self.run))
+
+    @property
+    def has_costs(self) -> bool:
+        """Whether its costs are of interest."""
+        return self.name not in (SCENARIO, CURVE, verdicts.SENSITIVITY)
+
+
+def parts(run: Run) -> list[Part]:
+    """The run's scenarios, in the order in which they ran."""
+    found = []
     for name in run.summary.loc[:, "scenario"].unique():
-        yield str(name), replace(run, summary=run.summary.loc[run.summary.loc[:, "scenario"] == name])
+        cells = run.summary.loc[run.summary.loc[:, "scenario"] == name]
+        found.append(Part(str(name), replace(run, summary=cells), contenders(cells)))
+    return found
 
 
-def without_searches(summary: pd.DataFrame) -> pd.DataFrame:
-    """The cells but for those of a search and its curve, which lie beside what is asked for."""
-    return summary.loc[~summary.loc[:, "scenario"].isin([SCENARIO, CURVE])]
+def table(part: Part, head: Setting, *, seed: int) -> Sheet:
+    """The table that the page has at its head."""
+    if part.searches:
+        return verdicts.capacity(part.run.summary, seed=seed)
+    found = sheets.results(part.run.summary, part.table)
+    return next(sheet for setting, sheet in found if setting == head)
 
 
-def section(run: Run, name: str, part: Run, head: Setting) -> Section:
+def answer(part: Part, *, seed: int) -> Answer:
+    """Who leads in a scenario, and how sure that is."""
+    if part.name == verdicts.SENSITIVITY:
+        return sentences.flips(part.steps)
+    return sentences.answer(part.judged, seed=seed)
+
+
+def section(run: Run, part: Part, names: Sequence[str], head: Setting) -> Section:
     """One scenario.
 
     Args:
-        part: the run, cut down to it.
+        names: the contenders, in the page's order.
         head: the setting that the page has at its head.
     """
-    summary, seed = part.summary, seed_of(run)
-    anchor = f"s-{re.sub(r'[^a-z0-9]+', '-', name.lower())}"
-    tables = list(_tables(summary, name, seed))
-    *_, (last, cells) = groups(summary)
-    heads = head["scenario"] == name
+    summary, seed = part.run.summary, seed_of(run)
+    anchor = f"s-{re.sub(r'[^a-z0-9]+', '-', part.name.lower())}"
+    tables = list(_tables(part, names, seed))
+    *_, (last, cells) = groups(part.judged)
+    heads = head["scenario"] == last["scenario"]
+    ranked = not heads and part.name not in (CURVE, verdicts.SENSITIVITY)
+    shown = figures.judged_by(cells) if heads and len(tables) == 1 else ""
     return Section(
-        name=name,
+        name=part.name,
         anchor=anchor,
-        asks=sentences.asks(name, str(summary.loc[:, "shape"].iloc[0])),
+        asks=sentences.asks(part.name, str(summary.loc[:, "shape"].iloc[0])),
         shared=_shared(summary),
-        ranks=None if heads else verdicts.ranks(cells, last, seed=seed),
+        ranks=verdicts.ranks(cells, last, sheets.told(summary, last), seed=seed) if ranked else None,
         sheets=[sheet for setting, sheet in tables if setting != head],
-        first=sheets.told(contenders(summary), head) if heads else "",
-        figures=figures.of_scenario(
-            summary,
-            run.jobs,
-            part.foot,
-            anchor,
-            shown=figures.judged_by(cells) if heads and len(tables) == 1 else "",
-        ),
+        first=sheets.told(summary, head) if heads else "",
+        figures=figures.of_scenario(summary, run.jobs, part.run.foot, anchor, shown=shown),
     )
 
 
@@ -85,20 +130,21 @@ def seed_of(run: Run) -> int:
     return int(run.summary.loc[:, "seed"].iloc[0])
 
 
-def _tables(summary: pd.DataFrame, name: str, seed: int) -> Iterator[tuple[Setting, Sheet]]:
-    """With the setting of each; a search has cells by the hundred, each with a rate of its own."""
-    if name == SCENARIO:
-        yield {}, verdicts.capacity(summary, seed=seed)
+def _tables(part: Part, names: Sequence[str], seed: int) -> Iterator[tuple[Setting, Sheet]]:
+    """Each with its setting, or with none where it is of several."""
+    summary = part.run.summary
+    if part.searches:
+        *_, (found, _) = groups(part.judged)
+        yield found, verdicts.capacity(summary, seed=seed)
         return
-    if name == SENSITIVITY:
-        yield {}, verdicts.sensitivity(summary, seed=seed)
-    if scales := verdicts.scales(summary, seed=seed):
-        yield {}, scales
-    settings = summary.groupby([*SETTINGS], dropna=False)["adapter"].nunique()
-    if len(settings) > 1 and settings.max() == 1:
-        yield {}, sheets.long(summary)
+    if part.name == verdicts.SENSITIVITY:
+        yield {}, verdicts.sensitivity(part.steps)
+    if part.name == verdicts.SWEEP:
+        yield {}, verdicts.scales(summary, names, seed=seed)
+    if len(list(groups(summary))) > _MOST_TABLES:
+        yield {}, sheets.long(summary, part.table)
     else:
-        yield from sheets.results(summary)
+        yield from sheets.results(summary, part.table)
 
 
 def _shared(summary: pd.DataFrame) -> str:

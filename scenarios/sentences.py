@@ -9,15 +9,16 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from scenarios.capacity import CURVE
 from scenarios.catalogue import SCENARIOS
 from scenarios.changes import Measure, leading
 from scenarios.controls import is_control
 from scenarios.evidence import tested
-from scenarios.look import order
 from scenarios.printing import TO, number
 from scenarios.ranking import false_positives
 from scenarios.sheets import told
-from scenarios.tables import contenders, groups, is_ceiling
+from scenarios.statistics import spread
+from scenarios.tables import groups, is_ceiling
 from scenarios.verdicts import larger_is_better, ranked
 
 Manifest = Mapping[str, Any]
@@ -29,9 +30,11 @@ PROFILES = {
 }
 TIERS = {
     "memory": "durability given up",
-    "production": "PostgreSQL commits synchronously, Redis syncs its log each second, RabbitMQ's messages are "
-    "persistent and confirmed",
-    "strict": "as production, with Redis syncing each write and RabbitMQ's quorum queues",
+    "production": (
+        "PostgreSQL commits synchronously, Redis syncs its log each second, messages of RabbitMQ are "
+        "persistent and confirmed"
+    ),
+    "strict": "as production, with Redis syncing each write and quorum queues of RabbitMQ",
 }
 _SHAPES = {
     "burst": "How fast is a pool that waits, when all jobs come at once?",
@@ -40,7 +43,8 @@ _SHAPES = {
     "churn": "Does the rate hold while jobs come as fast as others finish?",
 }
 _UNITS = {"jobs_per_s": "jobs/s", "start_p99_ms": "ms to start at p99"}
-FEWEST_BLOCKS = 3
+_TO = f"\N{WORD JOINER}{TO}\N{WORD JOINER}"
+_FEWEST_BLOCKS = 3
 """Without so many there is no interval."""
 _COUNTS = (
     "no",
@@ -85,26 +89,23 @@ def question(summary: pd.DataFrame) -> str:
     return f"Which of {counted(len(queues), 'job queue')} {ask}, with what delay, and at what cost?"
 
 
-def facts(summary: pd.DataFrame, manifest: Manifest) -> list[tuple[str, str]]:
-    """What was measured, how often and where: a name and a line each."""
-    names = order(contenders(summary))
+def facts(summary: pd.DataFrame, manifest: Manifest, names: Sequence[str]) -> list[tuple[str, str]]:
+    """What was measured, how often and where: a name and a line each.
+
+    Args:
+        names: the contenders, in the order in which they are to be told.
+    """
     ceilings = [name for name in names if is_ceiling(name)]
     queues = [name for name in names if not is_ceiling(name) and not is_control(name)]
     blocks = counted(int(summary.loc[:, "block"].nunique()), "block")
+    each = "each runs every contender once, in random order, in fresh processes on an empty queue"
+    limits = f"{listed(ceilings)}: no queues, but what the harness or a store can do at most"
     told = [
         ("Contenders", listed(queues)),
-        (
-            "Ceilings",
-            f"{listed(ceilings)}: no queues, but what the harness or a store can do at most"
-            if ceilings
-            else "",
-        ),
-        ("Control", f"{listed([name for name in names if is_control(name)])}"),
+        ("Ceilings", limits if ceilings else ""),
+        ("Control", listed([name for name in names if is_control(name)])),
         ("Scenarios", listed(list(summary.loc[:, "scenario"].unique()))),
-        (
-            "Blocks",
-            f"{blocks}; each runs every contender once, in random order, in fresh processes on an empty queue",
-        ),
+        ("Blocks", f"{blocks}; {each}"),
         *(("Profile", f"{name}: {PROFILES.get(name, '')}") for name in summary.loc[:, "profile"].unique()),
         *(("Durability", f"{name}: {TIERS.get(name, '')}") for name in summary.loc[:, "tier"].unique()),
         ("Machine", machine(manifest)),
@@ -134,6 +135,8 @@ def command(manifest: Manifest) -> str:
 
 def asks(scenario: str, shape: str) -> str:
     """What a scenario asks, in a line."""
+    if scenario == CURVE:
+        return "How does the latency grow on the way to the capacity that was found?"
     about = SCENARIOS[scenario].about if scenario in SCENARIOS else ""
     detail = f" ({about})" if about and scenario != shape and about != shape else ""
     return f"{_SHAPES.get(shape, '')}{detail}"
@@ -168,58 +171,69 @@ def noise(found: pd.DataFrame) -> str:
     if not tested:
         return "An A/A control ran, but fewer than three blocks give no interval, so it tells nothing."
     names = listed(list(found.loc[:, "contender"].unique()))
-    expected = 1 - found.loc[:, "coverage"].dropna().mean()
+    expected = 100 * (1 - found.loc[:, "coverage"].dropna().mean())
     return (
-        f"A/A control: {names} ran a second time by another name. {flagged} of {tested} comparisons say that they "
-        f"differ, a false-positive rate of {100 * flagged / tested:.0f} %; by chance {100 * expected:.0f} % would."
+        f"A/A control: {names} ran a second time by another name. {flagged} of {tested} comparisons say that "
+        f"they differ: a false-positive rate of {100 * flagged / tested:.0f} %. "
+        f"Intervals of this coverage err in {expected:.0f} % by chance alone."
     )
 
 
 def answer(summary: pd.DataFrame, *, seed: int) -> Answer:
     """Who leads under the last setting of a scenario's rows (the most jobs), and how sure that is."""
     *_, (setting, cells) = groups(summary)
-    place = f"{setting['scenario']}, {told(contenders(summary), setting)}"
+    place = ", ".join(filter(None, [setting["scenario"], told(summary, setting)]))
     ranks = ranked(cells, setting, seed=seed).to_dict("records")
     if not ranks:
         return Answer(place, "No queue was ok in every block with nothing lost, so there is nobody to rank.")
     return Answer(place, _lead(ranks, leading(setting)))
 
 
+def flips(steps: pd.DataFrame) -> Answer:
+    """Where another leads, of the rows of `verdicts.steps`."""
+    base, *others = steps.to_dict("records")
+    flipped = [row["place"] for row in others if row["flips"]]
+    leaders = base["leaders"]
+    verb = "share" if len(leaders) > 1 else "has"
+    first = f"{listed(leaders)} {verb} the first rank" if leaders else "Nobody can be ranked"
+    then = f"another leads with {listed(flipped)}" if flipped else "no single step from there changes that"
+    return Answer(f"sensitivity, {base['place']}", f"{first}; {then}.")
+
+
 def ceiling(summary: pd.DataFrame) -> str:
     """What the harness itself can reach under the last setting; empty where nobody measured it."""
     *_, (setting, cells) = groups(summary)
-    table = contenders(cells).set_index("contender")
-    if setting["rate"] > 0 or "null" not in table.index or pd.isna(table.at["null", "jobs_per_s"]):
+    rate = spread(cells.loc[cells.loc[:, "adapter"] == "null", "jobs_per_s"]).median
+    if setting["rate"] > 0 or pd.isna(rate):
         return ""
-    rate = number(float(table.loc["null", "jobs_per_s"]))
-    return f"The harness itself reaches {rate} jobs/s without any broker; nobody can be measured above that."
+    return f"Without any broker the harness reaches {number(rate)} jobs/s: nobody can be measured above that."
 
 
 def _lead(ranks: Sequence[Mapping[Any, Any]], measure: Measure) -> str:
     """Of the rows of `ranking.ranking`: who is first, the next, and by how much."""
     first, *others = ranks
-    reached = f"{number(first['value'])} {_UNITS.get(measure.column, measure.head)}"
+    who, reached = first["contender"], f"{number(first['value'])} {_UNITS.get(measure.column, measure.head)}"
     if not others:
-        return f"Only {first['contender']} can be ranked: {reached}."
+        return f"Only {who} can be ranked: {reached}."
+    if first["blocks"] < _FEWEST_BLOCKS:
+        blocks = counted(first["blocks"], "block")
+        return f"No winner is named, as {blocks} give no interval. {who} has the best median: {reached}."
     leaders = [row["contender"] for row in ranks if row["rank"] == 1]
     after = [row for row in ranks if row["rank"] > 1]
-    if first["blocks"] < FEWEST_BLOCKS:
-        blocks = counted(first["blocks"], "block")
-        return f"No winner is named: {blocks} give no interval. {first['contender']} has the best median, {reached}."
+    gap = f", {_gap(after[0], measure)}" if after else ""
     if len(leaders) > 1:
-        next_one = f" Then comes {after[0]['contender']}, {_times(after[0], measure)}." if after else ""
-        return (
-            f"No winner is named: {listed(leaders)} cannot be told apart. {first['contender']} has the best median, "
-            f"{reached}.{next_one}"
-        )
-    return f"{first['contender']} leads with {reached}. The next is {after[0]['contender']}, {_times(after[0], measure)}."
+        alike = f"No winner is named: {listed(leaders)} cannot be told apart."
+        return f"{alike} {who} has the best median, {reached}{gap}."
+    return f"{who} leads with {reached}{gap}."
 
 
-def _times(row: Mapping[Any, Any], measure: Measure) -> str:
+def _gap(row: Mapping[Any, Any], measure: Measure) -> str:
     """How far a row of `ranking.ranking` is from the first: always a factor above 1."""
-    ends = (row["ratio"], row["low"], row["high"])
     if larger_is_better(measure):
-        ends = tuple(1 / end if end else math.inf for end in (row["ratio"], row["high"], row["low"]))
-    factor, low, high = map(number, ends)
-    kind = "slower" if larger_is_better(measure) else "as long"
-    return f"{factor} times {kind} ({100 * row['coverage']:.0f} % interval {low}{TO}{high}, {row['blocks']} blocks)"
+        middle, low, high = (1 / end if end else math.inf for end in (row["ratio"], row["high"], row["low"]))
+        told = f"{number(middle)} times the rate of the next, {row['contender']}"
+    else:
+        middle, low, high = row["ratio"], row["low"], row["high"]
+        told = f"and the next, {row['contender']}, takes {number(middle)} times as long"
+    interval = f"{100 * row['coverage']:.0f} % interval {number(low)}{_TO}{number(high)}"
+    return f"{told} ({interval} over {row['blocks']} blocks)"

@@ -1,7 +1,7 @@
 """The page's colours on light and on dark ground: each colour of a figure is a CSS variable with two values.
 
-A shade that is meant for white paper is mixed with white for the dark one, the dark shades more than the light
-ones, so that they keep their order and each stands out from the ground. Contrast is as WCAG 2 defines it.
+A shade that is meant for white paper is mixed with white for the dark one, the dark shades more than the
+light ones, so that they keep their order and each stands out from the ground. Contrast is as WCAG 2 has it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def on_dark(shade: str) -> str:
     """The same colour for dark ground."""
     wanted = _LEAST + _SHARE * contrast(shade, DARK_PAPER)
     for percent in range(100):
-        mixed = to_hex([part + (1 - part) * percent / 100 for part in to_rgb(shade)])
+        red, green, blue = (part + (1 - part) * percent / 100 for part in to_rgb(shade))
+        mixed = to_hex((red, green, blue))
         if contrast(mixed, DARK_PAPER) >= wanted:
             return mixed
     return "#ffffff"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from scenarios import printing
 from scenarios.columns import COSTS
-from scenarios.printing import number
+from scenarios.prices import price
+from scenarios.printing import _Column, number
 from scenarios.statistics import SETTINGS
 from scenarios.steadiness import DRIFTING
-from scenarios.tables import contenders, describe, groups, is_ceiling
+from scenarios.tables import describe, groups, is_ceiling
 
 BAD, WARNING, DIFFERENT, CEILING, QUIET = "bad", "warning", "different", "ceiling", "quiet"
 """How a row or a cell looks: something is wrong; not ok; not as claimed; no queue; there is nothing."""
@@ -23,13 +24,15 @@ _COST_HEADS = {
     "producer_cpu_s": "producer\nCPU-s",
     "worker_cpu_s": "worker\nCPU-s",
     "broker_cpu_s": "broker\nCPU-s",
+    "broker_written_mb": "broker\nwrote MB",
     "log_mb": "WAL or\nAOF MB",
-    "commits": "commits",
-    "transactions": "transactions",
     "round_trips": "round\ntrips",
     "dead_tuples": "dead\ntuples",
     "stored_mb": "stored\nMB",
 }
+_COSTS = {f"{cost}_per_1000": (_COST_HEADS.get(cost, cost), 1000.0) for cost in COSTS}
+_COSTS |= {"peak_rss_mb": ("workers\nMB", 1.0), "broker_mb": ("broker\nMB", 1.0), "price": ("price\n$", 1.0)}
+"""By column of `tables.contenders` its head, and by what it is multiplied."""
 
 
 class Cell(NamedTuple):
@@ -72,46 +75,62 @@ class Sheet:
     sortable: bool = True
 
 
-def told(table: pd.DataFrame, setting: Mapping[Any, Any]) -> str:
-    """A setting in words: its jobs, and what else is not the same in all of a table."""
-    names = [name for name in SETTINGS if name == "jobs" or table.loc[:, name].nunique() > 1]
-    return describe({name: setting[name] for name in names})
+def told(frame: pd.DataFrame, setting: Mapping[Any, Any]) -> str:
+    """A setting in words: its jobs, and what else is not the same in all rows of a frame."""
+    known = {"jobs": setting["jobs"]} | varied(frame, setting)
+    return describe({name: value for name, value in known.items() if name != "jobs" or value})
 
 
-def results(summary: pd.DataFrame) -> Iterator[tuple[dict[Any, Any], Sheet]]:
-    """By setting, the terminal's table of rows of summary.csv."""
-    table = contenders(summary)
-    for (setting, cells), (_, rows) in zip(groups(summary), groups(table), strict=True):
-        sheet = _result(table, rows, _blocks(told(table, setting), rows))
-        yield setting, replace(sheet, notes=[*sheet.notes, *_drifts(cells)])
+def varied(frame: pd.DataFrame, setting: Mapping[Any, Any]) -> dict[str, Any]:
+    """What of a setting is not the same in all rows of a frame."""
+    return {name: setting[name] for name in SETTINGS if frame.loc[:, name].nunique() > 1}
 
 
-def long(summary: pd.DataFrame) -> Sheet:
-    """The same as one table, for contenders that share no setting: each row says its own."""
-    table = contenders(summary)
-    sheet = _result(table, table, _blocks("each contender under settings of its own", table))
-    settings = [told(table, row) for row in table.to_dict("records")]
-    lines = [
-        replace(line, cells=[line.cells[0], Cell(setting), *line.cells[1:]])
-        for line, setting in zip(sheet.lines, settings, strict=True)
-    ]
-    numeric = {place + 1 for place in sheet.numeric}
-    return replace(sheet, heads=[sheet.heads[0], "setting", *sheet.heads[1:]], lines=lines, numeric=numeric)
-
-
-def _result(table: pd.DataFrame, rows: pd.DataFrame, caption: str) -> Sheet:
+def results(summary: pd.DataFrame, table: pd.DataFrame) -> Iterator[tuple[dict[Any, Any], Sheet]]:
+    """By setting, the terminal's table of rows of summary.csv, and of `tables.contenders` of these."""
     columns = printing._columns(table, narrow=False)
-    lines = [
-        Line([Cell(column.show(row)) for column in columns], row["contender"], _look(row))
-        for row in rows.to_dict("records")
-    ]
+    for (setting, cells), (_, rows) in zip(groups(summary), groups(table), strict=True):
+        caption = f"{told(table, setting)}, {_blocks(rows)}"
+        yield setting, _sheet(rows, columns, caption, notes=[*_reasons(rows), *_drifts(cells)])
+
+
+def long(summary: pd.DataFrame, table: pd.DataFrame) -> Sheet:
+    """The same as one table, for many settings: each row says its own."""
+    columns = printing._columns(table, narrow=False)
+    columns.insert(1, _setting_column(table))
+    notes = [*_reasons(table), *_drifts(summary)]
+    return _sheet(table, columns, f"All settings, {_blocks(table)}", notes=notes)
+
+
+def costs(table: pd.DataFrame, caption: str) -> Sheet:
+    """What a million finished jobs cost, of `tables.contenders`; a cost that nobody shows is left out."""
+    table = table.assign(price=price(table))
+    columns = [_Column("contender", lambda row: row["contender"], "left")]
+    if len(list(groups(table))) > 1:
+        columns.append(_setting_column(table))
+    for name, (head, scale) in _COSTS.items():
+        if table.loc[:, name].notna().any():
+            columns.append(_Column(head, lambda row, name=name, scale=scale: number(scale * row[name])))
+    return _sheet(table, columns, f"{caption}, {_blocks(table)}")
+
+
+def _setting_column(table: pd.DataFrame) -> _Column:
+    return _Column("setting", lambda row: describe(varied(table, row)), "left")
+
+
+def _sheet(rows: pd.DataFrame, columns: Sequence[_Column], caption: str, notes: Sequence[Note] = ()) -> Sheet:
+    lines = []
+    for row in rows.to_dict("records"):
+        own = _look(row)
+        cells = [Cell(column.show(row), own if column.head == "status" else "") for column in columns]
+        lines.append(Line(cells, row["contender"], own))
     numeric = {place for place, column in enumerate(columns) if column.justify == "right"}
-    return Sheet(caption, [column.head for column in columns], lines, numeric, _reasons(rows))
+    return Sheet(caption, [column.head for column in columns], lines, numeric, list(dict.fromkeys(notes)))
 
 
-def _blocks(words: str, rows: pd.DataFrame) -> str:
+def _blocks(rows: pd.DataFrame) -> str:
     blocks = int(rows.loc[:, "blocks"].max())
-    return f"{words}, medians over {blocks} blocks" if blocks > 1 else f"{words}, one block"
+    return f"medians over {blocks} blocks" if blocks > 1 else "one block"
 
 
 def look(contender: str) -> str:
@@ -122,14 +141,15 @@ def look(contender: str) -> str:
 def _look(row: Mapping[Any, Any]) -> str:
     if row["lost"] > 0 or row["unexpected"] > 0:
         return BAD
-    if row["status"] != "ok":
+    if row["status"] != "ok" or row["drifting"]:
         return WARNING
     return look(row["contender"])
 
 
-def _reasons(rows: pd.DataFrame) -> list[Note]:
-    reasons = ((row["contender"], row["reason"], row["status"]) for row in rows.to_dict("records"))
-    return [Note(f"{who}: {status}: {why}", who) for who, why, status in reasons if why]
+def _reasons(rows: pd.DataFrame) -> Iterator[Note]:
+    for row in rows.to_dict("records"):
+        if row["reason"]:
+            yield Note(f"{row['contender']}: {row['status']}: {row['reason']}", row["contender"])
 
 
 def _drifts(cells: pd.DataFrame) -> Iterator[Note]:
@@ -138,26 +158,6 @@ def _drifts(cells: pd.DataFrame) -> Iterator[Note]:
         drifting = own.loc[own.loc[:, "steadiness"] == DRIFTING]
         if len(drifting):
             ratio, at = (drifting.loc[:, column].median() for column in ("change_ratio", "change_at"))
-            yield Note(
-                f"{name}: drifting in {len(drifting)} of {len(own)} blocks: after {100 * at:.0f} % of the time its "
-                f"rate became {number(ratio)} times that before, so its jobs/s is the rate of no moment",
-                str(name),
-            )
-
-
-def costs(table: pd.DataFrame) -> Iterator[Sheet]:
-    """By setting, what a million finished jobs cost; a cost that nobody shows is left out."""
-    shown = [cost for cost in COSTS if table.loc[:, f"{cost}_per_1000"].notna().any()]
-    for setting, rows in groups(table):
-        lines = [
-            Line(
-                [Cell(row["contender"]), *(Cell(number(1000 * row[f"{cost}_per_1000"])) for cost in shown)],
-                row["contender"],
-                _look(row),
-            )
-            for row in rows.to_dict("records")
-        ]
-        caption = _blocks(told(table, setting), rows)
-        yield Sheet(
-            caption, ["contender", *(_COST_HEADS[cost] for cost in shown)], lines, range(1, 1 + len(shown))
-        )
+            when = f"drifting in {len(drifting)} of {len(own)} cells, after {100 * at:.0f} % of the time"
+            told = f"{when}: its rate became {number(ratio)} times that before, so the mean is of no moment"
+            yield Note(f"{name}: {told}", str(name))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from scenarios import trials
 from scenarios.checkers import Checker, counted, failed, paused, refused, slower, unverified
+from scenarios.trials import DIGIT, FORGED, OTHER_TIER, OWN_TIER, SOUND, SOUND_AGAIN, UNTOUCHED
 
 
 class Suspect(NamedTuple):
@@ -20,39 +20,41 @@ class Suspect(NamedTuple):
     checker: Checker
 
 
-def _null(name: str, fault: str, title: str, checker: Checker, original: str = trials.SOUND) -> Suspect:
-    return Suspect(f"null-{name}", original, fault, title, checker)
-
-
 SUSPECTS = [
-    _null("loses", "loses one job in a thousand", "lost", failed("jobs lost")),
-    _null(
-        *("twice", "runs one job in a thousand twice"),
-        *("duplicated", counted("duplicated", "jobs finished more than once")),
+    Suspect("null-loses", SOUND, "loses one job in a thousand", "lost", failed("jobs lost")),
+    Suspect("null-twice", SOUND, "runs one job in a thousand twice", "duplicated", counted("duplicated")),
+    Suspect(
+        "raw-redis-early",
+        "raw-redis",
+        "forgets a job before it has run, and claims at least once",
+        "conformance",
+        failed("a killed job did not run again"),
+    ),
+    Suspect("null-lies", SOUND, "says accepted before it has sent a job", "lost", failed("jobs lost")),
+    Suspect("null-slow", SOUND_AGAIN, "is 20 % slower", "interval of the ratio", slower),
+    Suspect(
+        "null-skewed",
+        SOUND,
+        "its workers' clock is ten seconds behind",
+        "negative latencies",
+        counted("negative_latencies"),
+    ),
+    Suspect("null-stalls", SOUND, "stands still for a second", "longest pause", paused),
+    Suspect("null-wrong", SOUND, "keeps wrong results", "results read back", failed("results read back")),
+    Suspect(
+        "null-hasty",
+        SOUND,
+        "commits without waiting for the disk",
+        "the contender's tier",
+        failed("but it runs with"),
     ),
     Suspect(
-        *("raw-redis-early", "raw-redis", "forgets a job before it has run, and claims at least once"),
-        *("conformance", failed("a killed job did not run again")),
+        OTHER_TIER,
+        OWN_TIER,
+        "a Redis that syncs each second, in a run of tier strict",
+        "the server's tier",
+        refused,
     ),
-    _null("lies", "says accepted before it has sent a job", "lost", failed("jobs lost")),
-    _null("slow", "is 20 % slower", "interval of the ratio", slower, original=trials.AGAIN),
-    _null(
-        *("skewed", "its workers' clock is ten seconds behind"),
-        *("negative latencies", counted("negative_latencies", "jobs started before they were sent")),
-    ),
-    _null("stalls", "stands still for a second", "longest pause", paused),
-    _null("wrong", "keeps wrong results", "results read back", failed("results read back")),
-    _null("hasty", "its sessions commit without the disk", "the contender's tier", failed("but it runs with")),
-    Suspect(
-        *(trials.OTHER_TIER, trials.OWN_TIER, "a Redis that syncs each second in a run of tier strict"),
-        *("the server's tier", refused),
-    ),
-    Suspect(
-        *(trials.DIGIT, trials.UNTOUCHED, "one digit of a raw row was changed"),
-        *("scenarios.verify", unverified),
-    ),
-    Suspect(
-        *(trials.FORGED, trials.UNTOUCHED, "the same, and its hash in the manifest with it"),
-        *("scenarios.verify", unverified),
-    ),
+    Suspect(DIGIT, UNTOUCHED, "one digit of a raw row was changed", "scenarios.verify", unverified),
+    Suspect(FORGED, UNTOUCHED, "the same, and its hash in the manifest", "scenarios.verify", unverified),
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -29,7 +30,7 @@ from scenarios.shades import variable
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _UNDATED = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "distq"}
+_SETTINGS: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "distq"}
 _MARK, _NAME, _INSIDE = "mark", "name", "inside"
 """Kinds of what belongs to a contender: drawn for it, its name, and text on a coloured ground."""
 _HEX = re.compile(r"#[0-9a-f]{6}\b")
@@ -173,10 +174,10 @@ def _path(path: str) -> str:
     """A path in few letters: to a tenth of a point, or a hundredth where it is curved, as markers are."""
     digits = 2 if "C" in path else 1
     parts: list[str] = []
-    before: tuple[str, ...] = ()
+    before = ("", "")
     for command, given in _STEP.findall(path):
-        at = tuple(_short(number, digits) for number in given.split())
-        if command == "L" and at == before:
+        at = [_short(number, digits) for number in given.split()]
+        if command == "L" and tuple(at) == before:
             continue
         if command == "L" and at[1] == before[1]:
             parts.append(f"H{at[0]}")
@@ -184,7 +185,7 @@ def _path(path: str) -> str:
             parts.append(f"V{at[1]}")
         else:
             parts.append(command + " ".join(at))
-        before = at[-2:]
+        before = (*before, *at)[-2:]
     return "".join(parts)
 
 

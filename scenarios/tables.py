@@ -1,4 +1,4 @@
-"""From a run's summary to one row a contender, and to who leads."""
+"""From a run's summary to one row a contender, and to where its jobs' time goes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from scenarios.columns import COSTS, COUNTS, FROM_SENT, LATENCIES, LOAD, SETTLE
@@ -17,10 +16,10 @@ from scenarios.statistics import (
     PARTS,
     SETTINGS,
     block_ratios,
-    bootstrap_interval,
     mean_parts,
     spread,
 )
+from scenarios.steadiness import DRIFTING
 from scenarios.workload import UNDISTURBED
 
 _DERIVED = (
@@ -59,7 +58,8 @@ def contenders(summary: pd.DataFrame, baseline: str = BASELINE) -> pd.DataFrame:
         The columns of `SETTINGS`, then `contender`, `blocks`; `jobs_per_s` and `ratio` (to the baseline,
         by block), each the median over blocks, with `_min` and `_max`; the columns of summary.csv of the
         latencies and of the load, and those of `derived.py`, medians; `lost` … `negative_latencies`, sums;
-        `peak_rss_mb`, `grown_mb` and `at_risk`, the largest; `slowest_tenth`, the least; `status` such as
+        `peak_rss_mb`, `grown_mb`, `broker_mb` and `at_risk`, the largest; `drifting`, how many blocks' rates
+        changed on the way; `slowest_tenth`, the least; `status` such as
         "ok" or "timeout (2/3)", and `reason`, empty where the cells gave none. NaN where there is no number.
     """
     cells = with_derived(summary.assign(ratio=block_ratios(summary, baseline)))
@@ -83,7 +83,8 @@ def _summarised(cells: pd.DataFrame) -> dict[str, Any]:
         row[column] = spread(measured.loc[:, column]).median
     for column in COUNTS:
         row[column] = cells.loc[:, column].sum(min_count=1)
-    for column in ("peak_rss_mb", "grown_mb", "at_risk"):
+    row["drifting"] = int((cells.loc[:, "steadiness"] == DRIFTING).sum())
+    for column in ("peak_rss_mb", "grown_mb", "broker_mb", "at_risk"):
         row[column] = spread(measured.loc[:, column]).high
     return row | {"slowest_tenth": spread(measured.loc[:, "slowest_tenth"]).low} | _outcome(cells)
 
@@ -121,43 +122,6 @@ def describe(settings: Mapping[Any, Any]) -> str:
 def _untold(name: str, value: Any) -> bool:
     usual = _UNTOLD.get(name)
     return value in usual if isinstance(usual, tuple) else value == usual
-
-
-def leads(summary: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """By setting, the queue with the most jobs/s against the next: of those ok in every block, nothing lost.
-
-    Returns:
-        The columns of `SETTINGS`, then `leader`, `jobs_per_s`, `second`, `ratio` (leader to second by block,
-        median), `won` of `blocks`; the bootstrap interval of the ratio, `low`, `high`, `coverage`, NaN where
-        there are too few blocks; `decided`: whether it lies above 1. No row for a setting with fewer than
-        two such queues.
-    """
-    rows = []
-    for settings, cells in groups(summary):
-        table = contenders(cells)
-        sound = table.query("status == 'ok' and lost == 0 and unexpected == 0").to_dict("records")
-        queues = [row for row in sound if not is_ceiling(row["contender"])]
-        if len(queues) > 1:
-            first, second = queues[:2]
-            rows.append(settings | _lead(cells, first, second["contender"], seed))
-    return pd.DataFrame(rows)
-
-
-def _lead(cells: pd.DataFrame, first: dict[Any, Any], second: str, seed: int) -> dict[str, Any]:
-    ratios = block_ratios(cells, second).loc[cells.loc[:, "adapter"] == first["contender"]].to_numpy()
-    low, high, coverage = bootstrap_interval(ratios, seed=seed) or (np.nan,) * 3
-    return {
-        "leader": first["contender"],
-        "jobs_per_s": first["jobs_per_s"],
-        "second": second,
-        "ratio": spread(ratios).median,
-        "won": int((ratios > 1).sum()),
-        "blocks": int(np.isfinite(ratios).sum()),
-        "low": low,
-        "high": high,
-        "coverage": coverage,
-        "decided": low > 1,
-    }
 
 
 def parts(summary: pd.DataFrame, jobs: pd.DataFrame) -> pd.DataFrame:

@@ -96,14 +96,15 @@ def _at_rate(task: Task, rate: float, seconds: float, **other: str) -> Task:
 
 
 def _namer(options: Options) -> Callable[[int, str, Setting], str]:
-    """What makes a cell's key: all that is not the same in the whole run."""
-    chapters = options.chapters
-    told = varied([setting for chapter in chapters for setting in chapter.settings])
-    several = len({chapter.scenario for chapter in chapters}) > 1
+    """What makes a cell's key: all that is not the same in every cell of its scenario."""
+    by_scenario: dict[str, list[Setting]] = {}
+    for chapter in options.chapters:
+        by_scenario.setdefault(chapter.scenario, []).extend(chapter.settings)
+    told = {scenario: varied(settings) for scenario, settings in by_scenario.items()}
 
     def name_of(block: int, adapter: str, setting: Setting) -> str:
-        head = f"{setting.scenario}-" if several else ""
-        ending = "".join(f"-{describe(field, getattr(setting, field))}" for field in told)
+        head = f"{setting.scenario}-" if len(told) > 1 else ""
+        ending = "".join(f"-{describe(field, getattr(setting, field))}" for field in told[setting.scenario])
         return f"{head}b{block}-{adapter}-{setting.jobs}{ending}"
 
     return name_of

@@ -1,7 +1,7 @@
 """The runs that put broken contenders, and the sound ones beside them, through the whole harness.
 
-Most of their time goes by in waiting: for jobs that are lost, for a job that sleeps, for a killed job's return.
-So they are three runs at once, each in a folder of its own and with the run's usual processes.
+Most of their time goes by in waiting: for a job that is lost, for one that sleeps, for a killed one's return.
+So they are four runs at once, each with a folder and with processes of its own, as a run has them.
 """
 
 from __future__ import annotations
@@ -29,43 +29,40 @@ from scenarios.servers import ServerError, Servers
 from scenarios.statistics import block_ratios
 
 SEED = 1
-SOUND, AGAIN = "null", f"null{CONTROL}"
+SOUND, SOUND_AGAIN = "null", f"null{CONTROL}"
 """The unbroken original of most mutants, and the same by another name."""
 UNTOUCHED, DIGIT, FORGED = "a run's folder", "digit", "digit-and-hash"
 OWN_TIER, OTHER_TIER = "a server of its tier", "server-tier"
 
-_BLOCKS = 6
-"""As many as an interval of 95 % needs."""
+_BURST = Setting(jobs=2_000, workers=1)
+"""Two jobs of it are hit by what happens to one in a thousand."""
+_SLEEPS = Setting(jobs=10, workers=1, work="sleep:40")
+"""What such jobs take hardly depends on what else the machine does."""
+_SEEN = ("null-twice", "null-skewed", "null-stalls", "null-wrong", "null-hasty")
 
 
 class Trial(NamedTuple):
     """One run."""
 
     name: str
-    chapters: Sequence[Chapter]
+    adapters: Sequence[str]
+    setting: Setting = _BURST
+    repeats: int = 1
 
 
-_BURST = Setting(jobs=2_000, workers=1)
-"""Two jobs of it are hit by what happens to one in a thousand."""
-_SLEEPS = Setting(jobs=10, workers=1, work="sleep:40")
-"""What such jobs take hardly depends on what else the machine does."""
-
-TIMED = Trial(
-    "timed",
-    [
-        Chapter("burst", [_BURST], [SOUND, *map("null-{}".format, ("twice", "skewed", "stalls", "wrong"))], 1),
-        Chapter("burst", [_BURST], ["null-hasty"], 1),
-        Chapter("burst", [_SLEEPS], [SOUND, AGAIN, "null-slow"], _BLOCKS),
-    ],
-)
-LOSING = Trial("losing", [Chapter("burst", [_BURST], ["null-loses", "null-lies"], 1)])
+ROWS = Trial("rows", [SOUND, *_SEEN])
+LOSING = Trial("losing", ["null-loses", "null-lies"])
 """Apart: the harness waits ten seconds for what is lost."""
-KILLED = Trial("killed", [Chapter("burst", [Setting(jobs=100)], ["raw-redis", "raw-redis-early"], 1)])
+TIMED = Trial("timed", [SOUND, SOUND_AGAIN, "null-slow"], _SLEEPS, repeats=6)
+"""Six blocks are what an interval of 95 % needs."""
+BESIDE = [ROWS, LOSING, TIMED]
+"""These need no server."""
+KILLED = Trial("killed", ["raw-redis", "raw-redis-early"])
 """These go through the contract, too."""
 
 Subjects = Mapping[str, Any]
-"""By name what a checker looks at: of a contender its rows of summary.csv, with the `ratio` to the sound one in
-the same block; of a run its folder; of a server why a run refused it, if it did.
+"""By name what a checker looks at: of a contender its rows of summary.csv, with the `ratio` to the sound one
+in the same block; of a run its folder; of a server why a run refused it, if one did.
 """
 
 
@@ -85,44 +82,50 @@ def subjects() -> Iterator[Subjects]:
         home = servers.guard.directory / "runs"
         home.mkdir()
         try:
-            others = [threads.submit(_beside, trial, home, stop) for trial in (TIMED, LOSING)]
-            on_redis = {} if servers.unavailable else _on_redis(servers, home)
-            timed, losing = (other.result() for other in others)
+            others = [threads.submit(_beside, trial, home, stop) for trial in BESIDE]
+            refusals = {} if servers.unavailable else _on_redis(servers, home, stop)
+            paths = [other.result() for other in others]
         finally:
             stop.set()
-        yield on_redis | _contenders(timed) | _contenders(losing) | _folders(timed)
+        if refusals.get(OWN_TIER) == "":
+            paths.append(home / KILLED.name)
+        yield {**refusals, **_contenders(paths), **_folders(paths[0])}
 
 
 def _beside(trial: Trial, home: Path, stop: Event) -> Path:
     with Servers(needs=frozenset()) as servers:
-        return _run(trial, servers, home, stop=stop)
+        return _run(trial, servers, home, stop)
 
 
-def _on_redis(servers: Servers, home: Path) -> dict[str, Any]:
-    """The server itself, in a run of another tier and in one of its own; what came out of that."""
-    refusals = {}
-    for name, tier in ((OTHER_TIER, "strict"), (OWN_TIER, "production")):
-        try:
-            path = _run(KILLED._replace(name=name), servers, home, tier=tier, conform=True)
-        except ServerError as error:
-            refusals[name] = str(error)
-        else:
-            refusals |= {name: "", **_contenders(path)}
-    return refusals
+def _on_redis(servers: Servers, home: Path, stop: Event) -> dict[str, str]:
+    """Why the server was refused in a run of another tier, and in one of its own."""
+    return {
+        OTHER_TIER: _refusal(Trial("no-cells", []), "strict", servers, home, stop),
+        OWN_TIER: _refusal(KILLED, "production", servers, home, stop),
+    }
+
+
+def _refusal(trial: Trial, tier: Tier, servers: Servers, home: Path, stop: Event) -> str:
+    """Do a run that looks at the contract first. Returns why it did not begin, if it did not."""
+    try:
+        _run(trial, servers, home, stop, tier=tier, conform=True)
+    except ServerError as error:
+        return str(error)
+    return ""
 
 
 def _run(
     trial: Trial,
     servers: Servers,
     home: Path,
+    stop: Event,
     *,
     tier: Tier = "production",
     conform: bool = False,
-    stop: Event | None = None,
 ) -> Path:
     """Do a run. Returns its folder."""
     options = Options(
-        chapters=list(trial.chapters),
+        chapters=[Chapter("burst", [trial.setting], list(trial.adapters), trial.repeats)],
         title="mutants",
         command=[],
         expected="",
@@ -136,7 +139,7 @@ def _run(
     )
     # Ctrl-C needs no care here: an unfinished folder is of no use, and goes with the servers'.
     runner = Runner(options, servers, Output(options.out), Interrupts())
-    runner.run(_Silent(stop or Event()), {})
+    runner.run(_Silent(stop), {})
     return options.out
 
 
@@ -158,9 +161,9 @@ class _Silent(Progress):
         pass
 
 
-def _contenders(path: Path) -> dict[str, pd.DataFrame]:
-    cells = folder.load(path).summary
-    cells = cells.assign(ratio=block_ratios(cells, SOUND))
+def _contenders(paths: Sequence[Path]) -> dict[str, pd.DataFrame]:
+    runs = [folder.load(path).summary for path in paths]
+    cells = pd.concat([cells.assign(ratio=block_ratios(cells, SOUND)) for cells in runs])
     return {str(name): own for name, own in cells.groupby("adapter")}
 
 

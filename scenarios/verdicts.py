@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import filterfalse
 from typing import Any
 
 import numpy as np
@@ -17,15 +18,16 @@ from scenarios.ranking import ranking
 from scenarios.sensitivity import strip
 from scenarios.sheets import BAD, WARNING, Cell, Line, Sheet, look, told
 from scenarios.statistics import MEASURED, SETTINGS
-from scenarios.tables import contenders, describe, groups
+from scenarios.tables import describe, groups
 
 Setting = Mapping[Any, Any]
 
-_WORKERS = "workers"
+SWEEP, SENSITIVITY = "sweep-workers", "sensitivity"
+"""Scenarios that have a table of their own."""
 
 
 def between(low: float, high: float, coverage: float) -> str:
-    """An interval: `1.20–1.45 (95 %)`, or `--` where there is none."""
+    """An interval and its coverage, as `(95 %)`; `--` where there is none."""
     return "--" if np.isnan(low) else f"{number(low)}{TO}{number(high)} ({100 * coverage:.0f} %)"
 
 
@@ -40,15 +42,15 @@ def ranked(cells: pd.DataFrame, setting: Setting, *, seed: int) -> pd.DataFrame:
     return ranking(cells, seed=seed, column=measure.column, larger_is_better=larger_is_better(measure))
 
 
-def ranks(cells: pd.DataFrame, setting: Setting, *, seed: int) -> Sheet | None:
-    """Who leads under one setting; None for fewer than two queues."""
+def ranks(cells: pd.DataFrame, setting: Setting, place: str, *, seed: int) -> Sheet | None:
+    """Who leads under one setting, which is called `place`; None for fewer than two queues."""
     rows = ranked(cells, setting, seed=seed).to_dict("records")
     lines = [
         Line([Cell(text) for text in (row["contender"], str(row["rank"]), *_figures(row))], row["contender"])
         for row in rows
     ]
     heads = ["contender", "rank", leading(dict(setting)).head, f"{TIMES} the best", "interval", "blocks"]
-    caption = "Ranks; who cannot be told from the first of a rank shares it"
+    caption = ", ".join(filter(None, [place, "ranks: who cannot be told from the first of a rank shares it"]))
     return Sheet(caption, heads, lines, range(1, len(heads))) if len(lines) > 1 else None
 
 
@@ -57,19 +59,20 @@ def _figures(row: Setting) -> tuple[str, ...]:
     return number(row["value"]), number(row["ratio"]), interval, str(row["blocks"])
 
 
-def profiles(summary: pd.DataFrame, *, seed: int) -> Iterator[Sheet]:
+def profiles(summary: pd.DataFrame, names: Sequence[str], *, seed: int) -> Iterator[Sheet]:
     """By setting that was measured under both, profile `default` beside `matched`: what the promise costs."""
-    keys = [name for name in SETTINGS if name != "profile"]
-    for others, cells in summary.groupby(keys, sort=False, dropna=False):
+    for setting, _ in groups(summary.assign(profile="")):
+        others = {name: value for name, value in setting.items() if name != "profile"}
+        cells = summary.loc[(summary.loc[:, list(others)] == pd.Series(others)).all(axis=1)]
         if {"default", "matched"} <= set(cells.loc[:, "profile"]):
-            yield _two_profiles(cells, dict(zip(keys, others, strict=True)), seed)
+            yield _two_profiles(cells, others, names, seed)
 
 
-def _two_profiles(cells: pd.DataFrame, setting: Setting, seed: int) -> Sheet:
+def _two_profiles(cells: pd.DataFrame, setting: Setting, names: Sequence[str], seed: int) -> Sheet:
     measure = leading(dict(setting))
     known = cells.loc[cells.loc[:, "status"].isin(MEASURED)]
     lines = []
-    for name in dict.fromkeys(contenders(cells).loc[:, "contender"]):
+    for name in names:
         own = known.loc[known.loc[:, "adapter"] == name].set_index("block")
         sides = (own.loc[own.loc[:, "profile"] == side, measure.column] for side in ("default", "matched"))
         default, matched = sides
@@ -96,14 +99,11 @@ def capacity(summary: pd.DataFrame, *, seed: int) -> Sheet:
     return Sheet("The highest rate at which each held the level, median over blocks", heads, lines, {2, 3})
 
 
-def scales(summary: pd.DataFrame, *, seed: int) -> Sheet | None:
-    """The Universal Scalability Law by contender, or why it does not hold; None where workers were not swept."""
-    if summary.loc[:, _WORKERS].nunique() < 2 or summary.loc[:, SETTINGS].drop_duplicates().shape[0] < 2:
-        return None
+def scales(summary: pd.DataFrame, names: Sequence[str], *, seed: int) -> Sheet:
+    """The Universal Scalability Law by contender, or why it does not hold."""
     known = summary.loc[summary.loc[:, "status"].isin(MEASURED)]
-    names = [name for name in dict.fromkeys(contenders(summary).loc[:, "contender"]) if not is_control(name)]
     lines = []
-    for name in names:
+    for name in filterfalse(is_control, names):
         found = scaling.fit(known.loc[known.loc[:, "adapter"] == name], seed=seed)
         lines.append(Line([Cell(name), *_fitted(found)], name, look(name)))
     heads = [
@@ -122,32 +122,41 @@ def _fitted(found: scaling.Fit | scaling.Refused) -> list[Cell]:
     return [*shown, Cell(f"{found.explained:.3f}")]
 
 
-def sensitivity(summary: pd.DataFrame, *, seed: int) -> Sheet:
-    """The sensitivity strip around the setting of which the others are a step away."""
+def steps(summary: pd.DataFrame, *, seed: int) -> pd.DataFrame:
+    """`sensitivity.strip` around the setting of which the others are a step away, with the steps in words as
+    `place`.
+    """
     settings = pd.DataFrame([setting for setting, _ in groups(summary)])
     base = {name: settings.loc[:, name].mode().iloc[0] for name in SETTINGS}
+    found = strip(summary, base=base, seed=seed)
+    changes = zip(found.loc[:, "changed"], found.loc[:, "value"], strict=True)
+    return found.assign(
+        place=[describe({name: value}) if name else told(summary, base) for name, value in changes]
+    )
+
+
+def sensitivity(found: pd.DataFrame) -> Sheet:
+    """The rows of `steps`."""
     lines = []
-    for row in strip(summary, base=base, seed=seed).to_dict("records"):
-        setting = describe({row["changed"]: row["value"]}) if row["changed"] else "as it is"
-        order = " > ".join(row["order"]) or "--"
+    for row in found.to_dict("records"):
         flips = Cell("another leads", BAD) if row["flips"] else Cell("no")
-        leaders = Cell(", ".join(row["leaders"]) or "--")
-        lines.append(Line([Cell(setting), leaders, Cell(number(row["ratio"])), flips, Cell(order)]))
-    heads = ["one step away", "first rank", "first to second", "does it flip?", "order"]
-    caption = f"The ranking a step away from: {told(contenders(summary), base)}"
+        leaders, order = Cell(", ".join(row["leaders"]) or "--"), Cell(" > ".join(row["order"]) or "--")
+        lines.append(Line([Cell(row["place"]), leaders, Cell(number(row["ratio"])), flips, order]))
+    heads = ["setting", "first rank", "first to second", "does it flip?", "order"]
+    caption = "The ranking, and what it is one step away in one setting"
     return Sheet(caption, heads, lines, {2}, sortable=False)
 
 
 def controls(found: pd.DataFrame) -> Sheet:
-    """The rows of `ranking.control`."""
+    """The rows of `ranking.control`, those of all settings together."""
     lines = []
-    for row in found.to_dict("records"):
-        verdict = (
-            Cell("flagged", BAD) if row["flagged"] else Cell("no difference" if row["low"] > 0 else "--")
-        )
-        place = describe({name: row[name] for name in ("scenario", "jobs", "rate")})
-        texts = (row["contender"], place, row["measure"].replace("_", " "), number(row["ratio"]))
-        interval = between(row["low"], row["high"], row["coverage"])
-        lines.append(Line([*map(Cell, texts), Cell(interval), verdict]))
-    heads = ["contender", "under", "measure", "ratio", "interval", ""]
-    return Sheet("The same contender by two names", heads, lines, {3, 4})
+    for name, measure in dict.fromkeys(zip(found.loc[:, "contender"], found.loc[:, "measure"], strict=True)):
+        own = found.loc[(found.loc[:, "contender"] == name) & (found.loc[:, "measure"] == measure)]
+        tested = own.loc[own.loc[:, "low"].notna()]
+        flagged = int(tested.loc[:, "flagged"].sum())
+        ratios = own.loc[:, "ratio"]
+        spread = f"{number(ratios.median())} ({number(ratios.min())}{TO}{number(ratios.max())})"
+        texts = (name, measure.replace("_", " "), spread, str(len(tested)))
+        lines.append(Line([*map(Cell, texts), Cell(str(flagged))]))
+    heads = ["contender", "measure", "ratio", "compared", "said to differ"]
+    return Sheet("The same contender by two names; ratios over all settings", heads, lines, range(2, 5))

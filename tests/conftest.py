@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -16,6 +18,8 @@ from scenarios.servers import Servers, given_urls
 from tests.counting import Counter, counter
 from tests.pooler import Pooler, open_pooler
 from tests.world import World, open_world, url_of
+
+ROOT = Path(__file__).parent.parent
 
 #: Always the same examples: a test fails where something was changed. `make test-deep` looks for new ones.
 settings.register_profile("same", derandomize=True, deadline=None)
@@ -86,3 +90,20 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
     url = url_of(request, request.param)
     with open_world(worker_app.app, "tests.worker_app", url, tmp_path / "notes", monkeypatch) as world:
         yield world
+
+
+RunScenario = Callable[..., tuple[int, str]]
+"""Runs `scenarios.run` with these words; its exit status and all that it printed."""
+
+
+@pytest.fixture
+def run() -> RunScenario:
+    """Contenders are timed at once, without a look at their contract."""
+
+    def run(*words: str) -> tuple[int, str]:
+        command = [sys.executable, "-m", "scenarios.run", *words]
+        command += [] if "--resume" in words else ["--no-conform"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
+        return done.returncode, done.stdout + done.stderr
+
+    return run

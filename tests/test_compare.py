@@ -54,19 +54,37 @@ def cell(name: str, block: int, rate: float, seed: int) -> dict[str, Any]:
         "block": block,
         "adapter": name,
         "seed": seed,
-        "scenario": "burst", "shape": "burst", "profile": "matched", "tier": "production", "jobs": 1000,
-        "rate": 0.0, "schedule": "none", "producers": 1, "workers": 2, "concurrency": 1, "work": "noop",
-        "payload_bytes": 100, "disturbance": "none", "status": "ok",
-        "jobs_per_s": rate, "start_p50_ms": 5e5 / rate, "start_p99_ms": 9.9e5 / rate,
-        "finish_p99_ms": 1e6 / rate, "worker_cpu_s": 1.5e3 / rate, "peak_rss_mb": 100.0,
+        "scenario": "burst",
+        "shape": "burst",
+        "profile": "matched",
+        "tier": "production",
+        "jobs": 1000,
+        "rate": 0.0,
+        "schedule": "none",
+        "producers": 1,
+        "workers": 2,
+        "concurrency": 1,
+        "work": "noop",
+        "payload_bytes": 100,
+        "disturbance": "none",
+        "status": "ok",
+        "jobs_per_s": rate,
+        "start_p50_ms": 5e5 / rate,
+        "start_p99_ms": 9.9e5 / rate,
+        "finish_p99_ms": 1e6 / rate,
+        "worker_cpu_s": 1.5e3 / rate,
+        "peak_rss_mb": 100.0,
         **({} if name == "null" else {"broker_cpu_s": 3e2 / rate}),
         **dict.fromkeys(["lost", "duplicated", "unexpected", "censored", "negative_latencies"], 0.0),
     }
 
 
 def compared(old: pd.DataFrame, new: pd.DataFrame, yardstick: str | None = "null") -> list[Line]:
-    both = changes.shared(changes.gather([old, new]))
-    return changes.compare(both, yardstick=yardstick, seed=1)
+    return changes.compare(gathered([old, new]), yardstick=yardstick, seed=1)
+
+
+def gathered(summaries: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    return changes.shared(changes.gather(summaries))
 
 
 def verdicts(lines: Sequence[Line], contender: str) -> dict[str, tuple[str, str]]:
@@ -121,9 +139,16 @@ def test_three_blocks_against_three_claim_ninety_percent_and_say_how_far_they_go
 @pytest.mark.parametrize("blocks", [3, 6])
 def test_what_cannot_be_divided_might_be_anything(blocks: int) -> None:
     for value in (0.0, np.inf):
-        assert ratio_interval([value] * blocks, [value] * blocks, seed=1)[:2] == (0, np.inf)  # type: ignore[index]
+        assert ends([value] * blocks, [value] * blocks) == (0, np.inf)
         assert np.isnan(median_ratio([value], [value]))
-    assert ratio_interval([5.0] * blocks, [np.inf] * blocks, seed=1)[:2] == (np.inf, np.inf)  # type: ignore[index]
+    assert ends([5.0] * blocks, [np.inf] * blocks) == (np.inf, np.inf)
+    assert ends([5.0] * blocks, [0.0] * blocks) == (0, 0)
+
+
+def ends(old: Sequence[float], new: Sequence[float]) -> tuple[float, float]:
+    interval = ratio_interval(old, new, seed=1)
+    assert interval is not None
+    return interval.low, interval.high
 
 
 # -- the lines --------------------------------------------------------------------------------------
@@ -177,8 +202,10 @@ def test_few_blocks_and_no_numbers_tell_nothing() -> None:
     assert few["jobs_per_s"] == ("cannot tell (too few blocks)",) * 2
     never = [cells(seed=seed).assign(finish_p99_ms=np.inf) for seed in (1, 2)]
     assert verdicts(compared(*never), "distq-redis")["finish_p99_ms"][0] == "cannot tell (no ratio)"
-    tested = tally(line.plain for line in compared(*never))
-    assert tested.tested == len(compared(*never)) - len(RATES)
+    coarse = [cells(seed=seed).assign(worker_cpu_s=[0.0, 0.01] * 12) for seed in (1, 2)]
+    assert verdicts(compared(*coarse), "null")["worker_cpu_s_per_1000"][0] == "cannot tell (no ratio)"
+    for lines in (compared(*never), compared(*coarse)):
+        assert tally(line.plain for line in lines).tested < len(lines)
 
 
 def test_only_what_was_measured_under_one_setting_is_compared() -> None:
@@ -213,7 +240,7 @@ def test_a_capacity_is_compared_by_what_the_blocks_found() -> None:
 
 
 def test_the_yardstick_is_the_steadiest_that_is_in_most_and_not_itself_another_one() -> None:
-    both = changes.shared(changes.gather([cells(seed=1), cells(seed=2)]))
+    both = gathered([cells(seed=1), cells(seed=2)])
     restless = both["adapter"].isin(["null", "raw-redis"])
     both.loc[restless, "jobs_per_s"] *= np.exp(np.random.default_rng(3).normal(0, 0.5, restless.sum()))
     assert choose(both) == "celery-redis"
@@ -276,7 +303,11 @@ def manifest(**changed: Any) -> dict[str, Any]:
             "rabbitmq": {"version": "3.10", "cluster_name": "distq1@vm"},
         },
         "adapters": {
-            "null": {"settings": {"poll": "1 ms"}, "promises": {"delivery": "at most once"}},
+            "null": {
+                "settings": {"poll": "1 ms"},
+                "promises": {"delivery": "at most once"},
+                "unequal": ["No queue.", "Old."],
+            },
             "celery-redis": {
                 "settings": {"celery": "5.6", **redis},
                 "promises": {"delivery": "at least once"},
@@ -334,6 +365,7 @@ def test_a_server_of_another_setting_is_named_with_whom_it_concerns() -> None:
         ({"command": ["--repeats", "3", "--jobs", "1000"]}, ("command.--repeats", "6", "3")),
         ({"command": ["--repeats=6", "--jobs=1000", "--yes"]}, ("command.--yes", "absent", "given")),
         ({"packages__numpy": None}, ("packages.numpy", "2.4", "absent")),
+        ({"adapters__null__unequal": ["No queue.", "New."]}, ("adapters.null.unequal", "Old.", "New.")),
         ({"machine": None}, ("machine", "cpu slow, cores 2", "absent")),
         (
             {"adapters__null__promises__delivery": "at least once"},
@@ -429,6 +461,11 @@ def test_two_runs_are_compared_on_the_terminal(runs: list[Path], capsys: pytest.
 def test_the_same_in_markdown(runs: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     status, out, _ = run(*runs[:2], "--markdown", capsys=capsys)
     assert (status, out.splitlines()[0]) == (0, "## A = first, B = second")
+    again = runs[0].parent / "again" / "first"
+    again.parent.mkdir()
+    runs[1].rename(again)
+    status, out, _ = run(runs[0], again, "--markdown", capsys=capsys)
+    assert (status, out.splitlines()[0]) == (0, f"## A = {runs[0]}, B = {again}")
     assert "| distq-redis | jobs/s | " in out
     assert "| servers.redis.version | Valkey 9.1 | Valkey 9.2 | distq-redis |" in out
     assert len({line.count("|") for line in out.splitlines() if line.startswith("| ")}) == 2
@@ -452,15 +489,23 @@ def test_a_yardstick_may_be_named(runs: list[Path], capsys: pytest.CaptureFixtur
     assert "relative to raw-redis in the same block" in out
 
 
-def test_the_history_is_drawn_in_the_order_of_the_runs(
-    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_history_is_drawn_in_the_order_in_which_the_runs_are_named(
+    runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    seen: list[Timeline] = []
+
+    def draw(both: pd.DataFrame, timeline: Timeline, **options: Any) -> Any:
+        seen.append(timeline)
+        return history(both, timeline, **options)
+
+    monkeypatch.setattr("scenarios.history.history", draw)
     path = tmp_path / "history.png"
-    assert run(*runs, "--plot", path, capsys=capsys)[0] == 0
-    drawn = path.read_bytes()
-    assert drawn.startswith(b"\x89PNG")
-    assert run(*reversed(runs), "--plot", path, capsys=capsys)[0] == 0
-    assert path.read_bytes() != drawn
+    assert run(runs[2], runs[0], runs[1], "--plot", path, capsys=capsys)[0] == 0
+    assert path.read_bytes().startswith(b"\x89PNG")
+    (timeline,) = seen
+    assert [label.split("\n")[0] for label in timeline.labels] == ["third", "first", "second"]
+    assert all(label.split("\n")[1].startswith("012345678, manifest ") for label in timeline.labels)
+    assert timeline.moved == [1]
 
 
 def test_a_line_of_the_history_shows_a_change_and_breaks_where_a_run_lacks_the_contender() -> None:
@@ -470,8 +515,7 @@ def test_a_line_of_the_history_shows_a_change_and_breaks_where_a_run_lacks_the_c
         cells(rest, seed=2),
         cells(RATES | {"distq-redis": 16e3}, seed=3, machine=2.0),
     ]
-    both = changes.shared(changes.gather(summaries))
-    picture = history(both, Timeline(["a", "b", "c"], [2]), yardstick="null", seed=1)
+    picture = history(gathered(summaries), Timeline(["a", "b", "c"], [2]), yardstick="null", seed=1)
     plain, relative = picture.axes
     assert [label.get_text() for label in plain.get_xticklabels()] == ["a", "b", "c"]
     drawn = {line.get_label(): line for line in [*plain.containers, *relative.containers]}
@@ -482,6 +526,16 @@ def test_a_line_of_the_history_shows_a_change_and_breaks_where_a_run_lacks_the_c
     null = np.asarray(drawn["null"].lines[0].get_ydata())
     assert null / RATES["null"] == pytest.approx([1, 1, 2], rel=0.1)
     assert [text.get_text() for text in plain.texts] == ["another machine"]
+
+
+def test_blocks_that_are_all_the_same_and_latencies_without_end_can_be_drawn() -> None:
+    rates = {"null": 7.0, "celery-redis": 600.1, "distq-redis": 123.4567}
+    same = [cells(rates, seed=1, noise=0.0), cells(rates, seed=1, noise=0.0)]
+    assert history(gathered(same), Timeline(["a", "b"], []), yardstick="null", seed=1).png()
+    never = [frame.assign(rate=100.0, start_p99_ms=np.inf) for frame in same]
+    assert history(gathered(never), Timeline(["a", "b"], []), yardstick="null", seed=1).png()
+    alone = gathered([cells({"null": 7.0}, seed=1), cells({"null": 7.0}, seed=2)])
+    assert history(alone, Timeline(["a", "b"], []), yardstick="null", seed=1).png()
 
 
 @pytest.mark.parametrize(

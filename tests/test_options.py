@@ -90,7 +90,7 @@ def test_a_steady_load_has_a_rate_and_a_time(tmp_path: Path) -> None:
 def test_a_scenario_is_a_few_settings_of_one_shape(name: str, tmp_path: Path) -> None:
     given = chapter(tmp_path, "--scenario", name)
     assert {setting.shape for setting in given.settings} == {SCENARIOS[name].shape}
-    swept = "sweep" in name or name in ("backlog-depth", "held-snapshot")
+    swept = "sweep" in name or name in ("backlog-depth", "held-snapshot", "promise")
     assert len(varied(given.settings)) == (3 if name == "sensitivity" else swept)
     assert len(set(given.settings)) == len(given.settings)
 

@@ -94,21 +94,6 @@ def test_the_summary_can_be_computed_again_from_the_jobs(run: report.Run) -> Non
         assert {name: stored[name] for name in again} == pytest.approx(again, rel=1e-5)
 
 
-def test_a_leader_must_be_sound_and_decided_by_the_interval(run: report.Run) -> None:
-    few, many = report.leads(run).to_dict("records")
-    assert (few["jobs"], many["jobs"]) == (100, 1000)
-    assert (many["leader"], many["second"], many["won"], many["blocks"]) == (
-        "distq-redis",
-        "distq-postgres",
-        3,
-        3,
-    )
-    assert many["decided"]
-    assert not few["decided"]
-    run.summary.loc[run.summary["adapter"] == "distq-redis", "lost"] = 1
-    assert set(report.leads(run)["leader"]) == {"distq-postgres"}
-
-
 def test_without_the_baseline_there_is_no_ratio(copy: Path) -> None:
     text = printed(keep(copy, "distq-redis", "celery-rabbitmq"), width=160)
     assert all(line.split()[3] == "--" for line in text.splitlines() if line.startswith(("distq", "celery")))
@@ -198,7 +183,7 @@ def test_the_costs_are_those_of_a_million_jobs(run: report.Run) -> None:
         line for line in report.costs(run).split("**")[-1].splitlines() if line.startswith("| distq-redis |")
     ]
     assert f" {report.number(1000 * own['worker_cpu_s_per_1000'])} |" in line
-    assert line.count("--") == 7  # the made-up run has no counters of servers
+    assert line.count("--") == 10  # the made-up run has no counters of servers
 
 
 def test_contenders_keep_a_colour_of_their_own() -> None:

@@ -30,6 +30,8 @@ def main(words: Sequence[str] | None = None) -> int:
         cell = Cell.model_validate_json(given.cell.read_bytes())
     except (OSError, ValidationError) as error:
         return _refuse(f"{given.cell} holds no cell: {str(error).splitlines()[0]}")
+    row_file = cell.directory / "conformance.json"
+    row_file.unlink(missing_ok=True)
     examination = Examination(cell, full=given.full)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, examination.leave)
@@ -37,9 +39,9 @@ def main(words: Sequence[str] | None = None) -> int:
         row = examination.see()
     except AdapterError as error:
         return _refuse(str(error))
-    draft = cell.directory / "conformance.draft"
+    draft = row_file.with_suffix(".draft")
     draft.write_text(row.model_dump_json(indent=2) + "\n")
-    draft.rename(cell.directory / "conformance.json")
+    draft.rename(row_file)
     return 1 if row.problems else 0
 
 

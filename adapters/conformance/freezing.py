@@ -26,8 +26,6 @@ _STALE_S = 2.0
 
 def see_a_freeze(bench: Bench) -> None:
     """See whether the contender is fenced, where that can be seen. Raises Broken, AdapterError."""
-    if bench.notes.moments("batch"):
-        return  # its results are the server's, and the same for all attempts
     bench.submit([FROZEN])
     if not bench.wait(lambda: bench.started(FROZEN), READY_S):
         raise Broken(f"job {FROZEN} did not begin within {READY_S:g} s")
@@ -37,18 +35,18 @@ def see_a_freeze(bench: Bench) -> None:
     if again:
         _see_who_stays(bench)
     bench.notes.let_go("attempt-2")
-    if not bench.wait(lambda: _ended(bench) >= len(bench.started(FROZEN)), READY_S) and not again:
-        raise Broken(f"job {FROZEN} did not end within {READY_S:g} s")
+    bench.await_end({FROZEN})
 
 
 def _see_who_stays(bench: Bench) -> None:
     """Both attempts run, and the first one may end now."""
     if not bench.wait(lambda: _ended(bench), _WAKE_S):
         return  # it was ended when it woke
-    stale = bench.wait(lambda: _result_of(bench) == 1, _STALE_S)
+    stale = bench.wait(lambda: _kept(bench) == 1, _STALE_S)
     bench.notes.let_go("attempt-2")
-    bench.wait(lambda: _ended(bench) > 1 and _result_of(bench) == 2, SETTLE_S)
-    bench.seen["fenced"] = not stale and _result_of(bench) != 1
+    bench.wait(lambda: _ended(bench) > 1 and _kept(bench) > 1, SETTLE_S)
+    if kept := _kept(bench):
+        bench.seen["fenced"] = kept > 1 and not stale
 
 
 def _ended(bench: Bench) -> int:
@@ -56,11 +54,17 @@ def _ended(bench: Bench) -> int:
     return sum(moment.job == FROZEN for moment in bench.notes.moments("finished"))
 
 
-def _result_of(bench: Bench) -> int:
-    """The attempt whose result is kept; 0 where none is."""
+def _kept(bench: Bench) -> int:
+    """The attempt whose result is kept; 0 where none is.
+
+    Where the server makes the results they are the same for all attempts: then the attempt that was settled.
+    """
+    if bench.notes.moments("batch"):
+        settled = [moment.pid for moment in bench.notes.moments("settled") if moment.job == FROZEN]
+        attempts = {moment.pid: number for number, moment in enumerate(bench.started(FROZEN), 1)}
+        return max((attempts.get(pid, 0) for pid in settled[:1]), default=0)
     with limit("results"):
-        kept = bench.adapter.results([FROZEN]).get(FROZEN, 0)
-    return kept // ATTEMPT
+        return bench.adapter.results([FROZEN]).get(FROZEN, 0) // ATTEMPT
 
 
 def _pool_of(bench: Bench, pid: int) -> Pool:

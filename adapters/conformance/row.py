@@ -27,7 +27,10 @@ class PromiseRow(BaseModel):
     acked: Literal["after the run", "before the run", "not seen"] = NOT_SEEN
     """When the broker forgets a job, by the same observation."""
     redelivery_s: float | None = None
-    """Seconds from the kill to the second start; None where there was none in `waited_s`."""
+    """Seconds from the kill to the second start; None where there was none in `waited_s`.
+
+    Where the job ran elsewhere before the kill, its lease being short: from when it was held.
+    """
     waited_s: float | None = None
     """How many seconds a second start was waited for, at most; None where there was no kill."""
     results: Literal["kept", "none", "wrong", "not seen"] = NOT_SEEN

@@ -23,7 +23,7 @@ _CANARY_S = 10.0
 """How long B may take to come to it."""
 _QUIET_S = 0.1
 """Who has begun no other job for so long is not about to."""
-_FREEZE_S = 0.25
+_FREEZE_S = 0.5
 """At most: A may have been stopped with a lock that whoever submits needs."""
 
 
@@ -41,11 +41,7 @@ def see_the_order(bench: Bench) -> None:
 
 def see_the_batch(bench: Bench) -> Moment:
     """See batch. Returns which job is held then, and where. Raises Broken, AdapterError."""
-    with frozen(bench.pools[0]) as wake:
-        timer = threading.Timer(_FREEZE_S, wake)
-        timer.start()
-        bench.submit(BACKLOG)
-        timer.cancel()
+    woken_early = _submit_backlog(bench)
     if not bench.wait(lambda: bench.notes.moments("held"), READY_S):
         raise Broken(f"no job of {len(BACKLOG)} began within {READY_S:g} s: {bench.pools[0].said()}")
     (holder,) = bench.notes.moments("held")
@@ -54,18 +50,26 @@ def see_the_batch(bench: Bench) -> Moment:
     passed = bench.wait(lambda: bench.started(_CANARY) and _is_quiet(bench), _CANARY_S)
     started = [moment for moment in bench.notes.moments("started") if moment.job not in _ORDERED]
     elsewhere = {moment.job for moment in started if moment.pid != holder.pid}
-    bench.victims = bench.accepted.keys() - elsewhere - {*_ORDERED}
+    bench.victims = bench.accepted.keys() - elsewhere - {*_ORDERED} | {holder.job}
     one_at_a_time = all(moment.at_ns <= holder.at_ns for moment in started if moment.pid == holder.pid)
-    if passed and one_at_a_time and _CANARY in elsewhere:
-        bench.seen["batch"] = _size(bench, holder)
+    if passed and one_at_a_time and _CANARY in elsewhere and holder.job not in elsewhere:
+        later = any(bench.accepted_ns[id] > holder.at_ns for id in bench.victims)
+        all_there_was = bench.victims >= bench.accepted.keys() & {*BACKLOG} or (woken_early and not later)
+        bench.seen["batch"] = f"{len(bench.victims)}{' or more' if all_there_was else ''}"
     return holder
 
 
-def _size(bench: Bench, holder: Moment) -> str:
-    """How many were taken; "or more" where that is all that there was, and nothing was taken later."""
-    there = {id for id in BACKLOG if bench.accepted_ns.get(id, holder.at_ns) < holder.at_ns}
-    taken = bench.victims
-    return f"{len(taken)} or more" if there and taken == there else str(len(taken))
+def _submit_backlog(bench: Bench) -> bool:
+    """Returns whether A woke before all was there."""
+    began = time.monotonic()
+    with frozen(bench.pools[0]) as wake:
+        timer = threading.Timer(_FREEZE_S, wake)
+        timer.start()
+        try:
+            bench.submit(BACKLOG)
+        finally:
+            timer.cancel()
+    return time.monotonic() - began > _FREEZE_S
 
 
 def _is_quiet(bench: Bench) -> bool:
