@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 from markupsafe import Markup
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from scenarios import curves, look, plots, shades, svg
 from scenarios.capacity import CURVE, SCENARIO
@@ -16,8 +17,8 @@ from scenarios.look import Picture
 from scenarios.tables import groups, is_ceiling
 from scenarios.verdicts import SENSITIVITY
 
-_NARROW_INCHES = 4.0
-"""Width of a figure for a phone: its text is then not much smaller than that beside it."""
+_NARROW_INCHES, _NARROW_LETTERS = 4.0, 26
+"""Of a figure for a phone: its text is then not much smaller than that beside it; and of a text in it."""
 _MOST_PANELS = 8
 _MARKERS = {
     "s": "M-4-4H4V4H-4Z",
@@ -93,9 +94,16 @@ def _titled(picture: Picture, cells: pd.DataFrame) -> Picture:
 def _narrowed(picture: Picture) -> Picture:
     picture.set_figwidth(_NARROW_INCHES)
     for axes in picture.axes:
-        locator = LogLocator(numticks=4) if axes.get_xscale() == "log" else MaxNLocator(3)
+        for text in axes.texts:
+            text.set_text(textwrap.shorten(text.get_text(), _NARROW_LETTERS, placeholder=" …"))
+        locator = LogLocator(numticks=5) if axes.get_xscale() == "log" else MaxNLocator(3)
         axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(FuncFormatter(_in_few_letters))
     return picture
+
+
+def _in_few_letters(value: float, _: object) -> str:
+    return f"{value / 1000:,g} k" if value >= 1000 else f"{value:g}"
 
 
 def judged_by(cells: pd.DataFrame) -> str:

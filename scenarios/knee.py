@@ -46,4 +46,10 @@ def _lines(axes: Axes, name: str, cells: pd.DataFrame, column: str) -> None:
     style = {"color": colour(name), "marker": marker(name), "ms": 4, "lw": 1.1, "mec": "white", "mew": 0.5}
     for place, (_, own) in enumerate(cells.groupby("block")):
         ordered = own.sort_values("rate")
-        axes.plot(ordered.loc[:, "rate"], ordered.loc[:, column], label="" if place else name, **style)
+        axes.plot(
+            ordered.loc[:, "rate"],
+            ordered.loc[:, column],
+            gid=f"mark:{name}",
+            label="" if place else name,
+            **style,
+        )

@@ -22,6 +22,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from scenarios.controls import original
 from scenarios.statistics import SETTINGS
 from scenarios.tables import describe, family, groups
 
@@ -87,7 +88,7 @@ def marker(contender: str) -> str:
 
 
 def _store(contender: str) -> tuple[int, str]:
-    parts = contender.split("-")[1:]
+    parts = original(contender).split("-")[1:]
     return next((look for store, look in _STORES.items() if store in parts), _NO_STORE)
 
 

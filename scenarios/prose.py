@@ -12,6 +12,7 @@ from scenarios.folder import Run
 from scenarios.printing import number
 from scenarios.ranking import control
 from scenarios.statistics import SETTINGS
+from scenarios.tables import describe
 from scenarios.verdicts import between
 
 
@@ -53,11 +54,15 @@ def readable(frame: pd.DataFrame, heads: Mapping[str, str]) -> pd.DataFrame:
         heads: by column how it is called. `interval` is made of `low`, `high` and `coverage`.
     """
     varied = [name for name in SETTINGS if name in frame and frame.loc[:, name].nunique() > 1]
+    settings = [describe(row) for row in frame.loc[:, varied].to_dict("records")]
+    frame = frame.assign(setting=settings) if varied else frame
     if "interval" in heads:
         ends = frame.loc[:, ["low", "high", "coverage"]].itertuples(index=False)
         frame = frame.assign(interval=[_interval(*each) for each in ends])
-    shown = frame.set_index([*varied, "contender"]).loc[:, list(heads)].rename(columns=dict(heads))
-    return shown.map(lambda value: number(value) if isinstance(value, float) else value)
+    shown = frame.set_index(["setting", "contender"] if varied else "contender").loc[:, list(heads)]
+    return shown.map(lambda value: number(value) if isinstance(value, float) else value).rename(
+        columns=dict(heads)
+    )
 
 
 def _interval(low: float, high: float, coverage: float) -> str:

@@ -62,10 +62,12 @@ def inline(picture: Picture, contenders: Sequence[str], key: str, label: str) ->
 
 
 def _tag_axes(axes: Axes, contenders: Sequence[str]) -> None:
-    """By its row where the contenders stand down the side, else by its colour."""
+    """By its row where the contenders stand down the side, else by its label, or by its colour, which two
+    contenders may share: then it is of both.
+    """
     labels = axes.get_yticklabels()
     places = {int(label.get_position()[1]): label.get_text() for label in labels}
-    if set(places.values()) <= set(contenders):
+    if places and set(places.values()) <= set(contenders):
         for label in labels:
             _tag(label, [label.get_text()], _NAME)
         for artist, y in _placed(axes):
@@ -73,6 +75,9 @@ def _tag_axes(axes: Axes, contenders: Sequence[str]) -> None:
                 inside = isinstance(artist, Text) and not isinstance(artist, Annotation)
                 _tag(artist, [places[int(y)]], _INSIDE if inside else _MARK)
         return
+    for container in axes.containers:
+        for artist in container.get_children():
+            _tag(artist, [name for name in contenders if name == container.get_label()], _MARK)
     for artist in (*axes.lines, *axes.collections):
         _tag(artist, [name for name in contenders if _is_of(artist, colour(name))], _MARK)
 
@@ -106,8 +111,8 @@ def _tag_legends(picture: Picture, contenders: Sequence[str]) -> None:
 
 
 def _tag(artist: Artist, names: Sequence[str], kind: str) -> None:
-    """matplotlib writes an artist's gid as the id of its group; `_settle` reads it there."""
-    if names:
+    """matplotlib writes an artist's gid as the id of its group, where `_settle` reads it. The first one holds."""
+    if names and artist.get_gid() is None:
         artist.set_gid(f"{kind}:{' '.join(names)}")
 
 
@@ -115,9 +120,8 @@ def _tag(artist: Artist, names: Sequence[str], kind: str) -> None:
 
 
 def _settle(root: ElementTree.Element, key: str) -> None:
-    for element in root.findall(
-        f"{_SVG}defs"
-    ):  # rules that would hold for all of the page; style.css has them
+    # Rules that would hold for all of the page: style.css has them.
+    for element in root.findall(f"{_SVG}defs"):
         root.remove(element)
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)

@@ -6,9 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -17,6 +18,7 @@ from scenarios import page, report, shades
 from scenarios.look import colour
 from tests import chapters
 from tests.browser import open_browser
+from tests.helpers import eventually
 
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = [
@@ -46,26 +48,46 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture
-def show(directory: Path, browser: Browser) -> Iterator[Callable[..., Page]]:
-    """Opens the page in a context with these options; nothing may complain or ask the network meanwhile."""
-    complaints: list[str] = []
+class Visit:
+    """Opens pages in a browser, and remembers what they complain of and what they ask for."""
 
-    def show(path: Path = directory, **options: object) -> Page:
-        tab = browser.new_page(**options)  # type: ignore[arg-type]
-        tab.on("console", lambda message: complaints.append(message.text))
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.on("dialog", lambda dialog: complaints.append(dialog.message))
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.goto((path / page.NAME).as_uri())
+    def __init__(self, browser: Browser, directory: Path) -> None:
+        self._browser, self._directory = browser, directory
+        self.tabs: list[Page] = []
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+
+    def __call__(self, path: Path | None = None, **options: Any) -> Page:
+        tab = self._browser.new_page(**options)
+        tab.on("console", lambda message: self.complaints.append(message.text))
+        tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        tab.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+        tab.on("request", lambda request: self.asked.append(request.url))
+        tab.goto(((path or self._directory) / page.NAME).as_uri())
+        self.tabs.append(tab)
         return tab
 
-    asked: list[str] = []
-    yield show
-    for context in browser.contexts:
-        context.close()
-    assert complaints == []
-    assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
+    def end(self) -> None:
+        for tab in self.tabs:
+            tab.close()
+        assert self.complaints == []
+        assert {url.partition(":")[0] for url in self.asked} <= {"file", "data"}
+
+
+@pytest.fixture
+def show(directory: Path, browser: Browser) -> Iterator[Visit]:
+    """Opens the page; nothing may complain or ask the network meanwhile."""
+    visit = Visit(browser, directory)
+    yield visit
+    visit.end()
+
+
+@pytest.fixture(scope="module")
+def tab(directory: Path, browser: Browser) -> Iterator[Page]:
+    """The page as it is opened, for tests that only read."""
+    visit = Visit(browser, directory)
+    yield visit()
+    visit.end()
 
 
 class References(HTMLParser):
@@ -83,14 +105,22 @@ class References(HTMLParser):
         self.found += [value or "" for name, value in attrs if name in named]
 
 
-def test_another_process_renders_the_same_bytes(directory: Path, text: str) -> None:
-    code = (
-        "import sys; from scenarios import folder, page; print(page.render(folder.load(sys.argv[1])), end='')"
-    )
+AGAIN = """
+import sys
+from dataclasses import replace
+from scenarios import folder, page
+run = folder.load(sys.argv[1])
+cut = replace(run, summary=run.summary.loc[run.summary["scenario"] == "churn"])
+print(page.render(cut), end="")
+"""
+
+
+def test_another_process_renders_the_same_bytes(directory: Path, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONHASHSEED": "4", "PYTHONIOENCODING": "utf-8"}
-    command = [sys.executable, "-W", "ignore", "-c", code, directory]
+    command = [sys.executable, "-W", "ignore", "-c", AGAIN, directory]
     again = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    assert again.stdout == text
+    rendered(report.load(directory), tmp_path, scenario="churn")
+    assert again.stdout == (tmp_path / page.NAME).read_text()
 
 
 def test_a_page_holds_all_that_it_shows(text: str) -> None:
@@ -101,10 +131,10 @@ def test_a_page_holds_all_that_it_shows(text: str) -> None:
     assert {"iframe", "object", "embed", "img", "form"}.isdisjoint(references.tags)
 
 
-def test_what_others_wrote_is_shown_and_not_obeyed(text: str, show: Callable[..., Page]) -> None:
+def test_what_others_wrote_is_shown_and_not_obeyed(text: str, tab: Page) -> None:
     assert "<script>alert" not in text
     assert "<img" not in text
-    shown = show().inner_text("main")
+    shown = tab.inner_text("main")
     for words in (
         "exit status 1: ",
         "no RabbitMQ: ",
@@ -120,8 +150,7 @@ def test_a_page_of_many_cells_stays_small(text: str) -> None:
     assert len(text) < 3_000_000
 
 
-def test_the_sections_are_in_order_and_in_the_contents(show: Callable[..., Page]) -> None:
-    tab = show()
+def test_the_sections_are_in_order_and_in_the_contents(tab: Page) -> None:
     assert tab.locator("main h2").all_inner_texts() == SECTIONS
     links = tab.locator("nav a")
     assert links.all_inner_texts() == SECTIONS
@@ -129,12 +158,11 @@ def test_the_sections_are_in_order_and_in_the_contents(show: Callable[..., Page]
         assert tab.locator(target).count() == 1
 
 
-def test_the_table_has_the_words_of_the_terminal(directory: Path, show: Callable[..., Page]) -> None:
+def test_the_table_has_the_words_of_the_terminal(directory: Path, tab: Page) -> None:
     table = report.table(report.load(directory))
     own = table.query("scenario == 'burst' and jobs == 2000 and profile == 'matched'")
     lines = [line.strip("| ").split(" | ") for line in report.printing.markdown_table(own).splitlines()]
     heads, _, *rows = [line for line in lines if len(line) > 5]
-    tab = show()
     shown = tab.locator("#table table")
     assert [" ".join(head.split()) for head in shown.locator("thead th").all_inner_texts()] == heads
     cells = shown.locator("tbody tr").evaluate_all(
@@ -150,7 +178,7 @@ def column(tab: Page, head: str) -> list[str]:
     return [cell.split()[0] for cell in cells]
 
 
-def test_a_head_sorts_by_click_and_by_key(show: Callable[..., Page]) -> None:
+def test_a_head_sorts_by_click_and_by_key(show: Visit) -> None:
     tab = show()
     head = tab.locator("#table thead th", has_text="jobs/s")
     fastest_first = column(tab, "jobs/s")
@@ -166,29 +194,29 @@ def test_a_head_sorts_by_click_and_by_key(show: Callable[..., Page]) -> None:
     assert column(tab, "contender") == sorted(chapters.PACES)
 
 
-def test_a_contender_can_be_taken_out_of_all_tables_and_figures(show: Callable[..., Page]) -> None:
+def test_a_contender_can_be_taken_out_of_all_tables_and_figures(show: Visit) -> None:
     tab = show()
     owned = '[data-contender="{}"]'.format
     marks = tab.locator(
-        f"figure .wide {owned('celery-redis')}, figure :not(.narrow) > svg {owned('celery-redis')}"
+        f"figure .wide {owned('distq-postgres')}, figure :not(.narrow) > svg {owned('distq-postgres')}"
     )
-    rows = tab.locator(f"tr{owned('celery-redis')}")
-    figures_with_it = tab.locator(f"figure:has(.mark{owned('celery-redis')})").count()
+    rows = tab.locator(f"tr{owned('distq-postgres')}")
+    figures_with_it = tab.locator(f"figure:has(.mark{owned('distq-postgres')})").count()
     assert figures_with_it == tab.locator("figure").count()
     assert rows.locator("visible=true").count() == rows.count() > 10
-    box = tab.get_by_role("checkbox", name="celery-redis", exact=True)
+    box = tab.get_by_role("checkbox", name="distq-postgres", exact=True)
     box.focus()
     tab.keyboard.press("Space")
     assert rows.locator("visible=true").count() == 0
     assert (
-        tab.locator(f".mark{owned('celery-redis')}, .inside{owned('celery-redis')}")
+        tab.locator(f".mark{owned('distq-postgres')}, .inside{owned('distq-postgres')}")
         .locator("visible=true")
         .count()
         == 0
     )
     names = marks.and_(tab.locator(".name"))
     assert set(names.evaluate_all("all => all.map(one => getComputedStyle(one).opacity)")) == {"0.3"}
-    assert tab.locator(f"tr{owned('distq-redis')}").locator("visible=true").count() > 10
+    assert tab.locator(f"tr{owned('celery-redis')}").locator("visible=true").count() > 10
     tab.get_by_role("button", name="none").click()
     assert tab.locator("tr[data-contender]").locator("visible=true").count() == 0
     tab.get_by_role("button", name="all").click()
@@ -205,7 +233,7 @@ def test_the_marks_of_a_contender_are_its_own(text: str) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 768, 1400])
-def test_nothing_is_wider_than_the_screen(show: Callable[..., Page], width: int) -> None:
+def test_nothing_is_wider_than_the_screen(show: Visit, width: int) -> None:
     tab = show(viewport={"width": width, "height": 800})
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     first = tab.locator("#answer figure")
@@ -213,12 +241,13 @@ def test_nothing_is_wider_than_the_screen(show: Callable[..., Page], width: int)
     assert first.locator(".wide").is_visible() == (width > 640)
 
 
-def test_what_is_wider_than_its_box_is_reached_by_the_keyboard(show: Callable[..., Page]) -> None:
+def test_what_is_wider_than_its_box_is_reached_by_the_keyboard(show: Visit) -> None:
     tab = show(viewport={"width": 360, "height": 800})
     box = tab.locator("#table .scroll")
+    eventually(lambda: box.get_attribute("tabindex") == "0")
     box.focus()
     tab.keyboard.press("ArrowRight")
-    tab.wait_for_function("document.querySelector('#table .scroll').scrollLeft > 0")
+    eventually(lambda: box.evaluate("box => box.scrollLeft") > 0)
     assert box.evaluate("box => getComputedStyle(box).outlineStyle") != "none"
 
 
@@ -233,7 +262,7 @@ def colours(tab: Page) -> list[str]:
     )
 
 
-def test_it_is_dark_where_the_reader_wants_it_so_and_light_on_paper(show: Callable[..., Page]) -> None:
+def test_it_is_dark_where_the_reader_wants_it_so_and_light_on_paper(show: Visit) -> None:
     light, dark = (show(color_scheme=scheme) for scheme in ("light", "dark"))
     on_light, on_dark = colours(light), colours(dark)
     assert all(one != other for one, other in zip(on_light, on_dark, strict=True))
@@ -243,7 +272,7 @@ def test_it_is_dark_where_the_reader_wants_it_so_and_light_on_paper(show: Callab
     assert colours(dark) == on_light
 
 
-def test_it_prints_without_what_only_a_screen_can_do(show: Callable[..., Page]) -> None:
+def test_it_prints_without_what_only_a_screen_can_do(show: Visit) -> None:
     tab = show(color_scheme="dark")
     printed = tab.pdf(format="A4")
     assert printed.startswith(b"%PDF")
@@ -254,8 +283,7 @@ def test_it_prints_without_what_only_a_screen_can_do(show: Callable[..., Page]) 
     assert tab.locator("#table table").is_visible()
 
 
-def test_tables_and_headings_say_what_they_are(show: Callable[..., Page]) -> None:
-    tab = show()
+def test_tables_and_headings_say_what_they_are(tab: Page) -> None:
     assert tab.locator("h1").count() == 1
     assert tab.locator("table:not(:has(> caption))").count() == 0
     assert tab.locator("th:not([scope])").count() == 0
@@ -265,16 +293,14 @@ def test_tables_and_headings_say_what_they_are(show: Callable[..., Page]) -> Non
     assert len(ids) == len(set(ids))
 
 
-def test_promises_that_were_not_kept_are_marked(show: Callable[..., Page]) -> None:
-    tab = show()
+def test_promises_that_were_not_kept_are_marked(tab: Page) -> None:
     marked = tab.locator("#promises td.different")
     assert marked.all_inner_texts() == ["at most once", "before the run"]
     assert "not observed in this run" in tab.inner_text('#promises tr.joined[data-contender="null"]')
     assert tab.locator("#promises .notes").inner_text().startswith("celery-redis: claims at least once, but")
 
 
-def test_it_says_what_a_promise_costs_and_what_drifts(show: Callable[..., Page]) -> None:
-    tab = show()
+def test_it_says_what_a_promise_costs_and_what_drifts(tab: Page) -> None:
     ratio = tab.locator('#profiles tr[data-contender="celery-redis"] td').nth(2).inner_text()
     assert float(ratio) == pytest.approx(1.4, rel=0.1)
     assert "celery-redis: drifting in " in tab.inner_text("#s-churn .notes")
@@ -282,8 +308,7 @@ def test_it_says_what_a_promise_costs_and_what_drifts(show: Callable[..., Page])
     assert "refused: " in tab.inner_text('#s-sweep-workers tr[data-contender="rabbitmq-redis"] >> nth=0')
 
 
-def test_it_can_be_repeated(directory: Path, show: Callable[..., Page]) -> None:
-    tab = show()
+def test_it_can_be_repeated(directory: Path, tab: Page) -> None:
     digest = report.load(directory).seal.split()[1]
     assert tab.inner_text("#manifest .hash").startswith(digest)
     assert "jobs.csv.gz" in tab.inner_text("#manifest")
@@ -313,7 +338,7 @@ MUTANTS = {
 
 @pytest.mark.parametrize("case", MUTANTS)
 def test_checkers_that_may_not_work_are_told_of_in_red(
-    directory: Path, tmp_path: Path, show: Callable[..., Page], case: str
+    directory: Path, tmp_path: Path, show: Visit, case: str
 ) -> None:
     mutants, said = MUTANTS[case]
     tab = show(rendered(report.load(directory), tmp_path, mutants=mutants))
@@ -323,16 +348,13 @@ def test_checkers_that_may_not_work_are_told_of_in_red(
     assert tab.inner_text("#checkers .fault").startswith(said)
 
 
-def test_checkers_that_work_need_no_banner(show: Callable[..., Page]) -> None:
-    tab = show()
+def test_checkers_that_work_need_no_banner(tab: Page) -> None:
     assert tab.locator(".banner").count() == 0
     assert "Every mutant was caught." in tab.inner_text("#checkers")
     assert "a false-positive rate of" in tab.inner_text("#checkers")
 
 
-def test_what_a_manifest_lacks_is_said_to_be_missing(
-    directory: Path, tmp_path: Path, show: Callable[..., Page]
-) -> None:
+def test_what_a_manifest_lacks_is_said_to_be_missing(directory: Path, tmp_path: Path, show: Visit) -> None:
     lacking = {"adapters": None, "servers": None, "machine": None, "commit": None, "dirty": None}
     tab = show(rendered(report.load(directory), tmp_path, **lacking))
     assert "manifest holds no promises" in tab.inner_text("#promises p")
@@ -341,16 +363,14 @@ def test_what_a_manifest_lacks_is_said_to_be_missing(
 
 
 @pytest.mark.parametrize("scenario", ["capacity", "sweep-workers", "sensitivity", "churn"])
-def test_any_scenario_may_be_the_first(
-    directory: Path, tmp_path: Path, show: Callable[..., Page], scenario: str
-) -> None:
+def test_any_scenario_may_be_the_first(directory: Path, tmp_path: Path, show: Visit, scenario: str) -> None:
     tab = show(rendered(report.load(directory), tmp_path, scenario=scenario))
     assert tab.inner_text("#answer .answer").startswith(scenario)
     assert tab.locator("#answer figure .wide").is_visible()
     assert tab.locator("#table tbody tr").count() >= len(chapters.PACES)
 
 
-def test_the_committed_run_has_a_page(tmp_path: Path, show: Callable[..., Page]) -> None:
+def test_the_committed_run_has_a_page(tmp_path: Path, show: Visit) -> None:
     (tmp_path / page.NAME).write_text(page.render(report.load(ROOT / "results" / "reference")))
     tab = show(tmp_path, viewport={"width": 360, "height": 800})
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360

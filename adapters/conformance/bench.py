@@ -76,6 +76,11 @@ class Bench:
         """Accepted jobs of which no run has ended."""
         return self.accepted.keys() - {moment.job for moment in self.notes.moments("finished")}
 
+    def depth(self) -> int:
+        """How many jobs wait or run."""
+        with limit("depth"):
+            return self.adapter.depth()
+
     def await_end(self, ids: set[int]) -> None:
         """Wait until these jobs have run. Raises Broken."""
         if not self.wait(lambda: not self.unfinished() & ids, READY_S):

@@ -48,13 +48,11 @@ def _see_results(bench: Bench) -> None:
 
 
 def _check_depth(bench: Bench) -> None:
-    def depth() -> int:
-        with limit("depth"):
-            return bench.adapter.depth()
-
     # Who may yet run the killed job again has not forgotten it.
-    if bench.seen.get("delivery", NOT_SEEN) != NOT_SEEN and not bench.wait(lambda: not depth(), SETTLE_S):
-        bench.problems.append(f"depth() is {depth()} when every job has run, not 0")
+    if bench.seen.get("delivery", NOT_SEEN) != NOT_SEEN and not bench.wait(
+        lambda: not bench.depth(), SETTLE_S
+    ):
+        bench.problems.append(f"depth() is {bench.depth()} when every job has run, not 0")
 
 
 def _check_runs(bench: Bench) -> None:

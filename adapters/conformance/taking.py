@@ -1,77 +1,132 @@
 """The order in which one worker process runs jobs, and how many it takes at once.
 
-1. Pool A runs a few jobs: in their order, or not; and it learns how long they last, by which some contenders
-   size their batches.
-2. A is frozen for a moment while a backlog is submitted, so that it finds all of it at once. The job that it
-   begins first is held. Then pool B comes and runs what it can get; what it cannot get, A has taken.
+1. Both pools come and run a few jobs: each in the order of submission, or not. And they learn how long jobs
+   last, by which some contenders size their batches.
+2. Both are frozen for a moment while a backlog is submitted. Pool A wakes, and finds all of it at once; the
+   job that it begins first is held. Then pool B wakes and runs what it can get; what it cannot, A has taken.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import defaultdict
+from collections.abc import Collection
+from contextlib import ExitStack
+from itertools import count
 
-from adapters.conformance.bench import READY_S, Bench
+from adapters.conformance.bench import READY_S, SETTLE_S, Bench
 from adapters.conformance.freezing import frozen
 from adapters.conformance.pools import Broken
 from adapters.conformance.probe import BACKLOG, Moment
 
 _ORDERED = range(600, 660)
-_CANARY = BACKLOG.stop
-"""The job behind the backlog: when B begins it, B has passed all that it can get."""
-_CANARY_S = 10.0
-"""How long B may take to come to it."""
+_ROUND_S = 0.2
+"""Between two rounds of jobs, until both pools have had one."""
+
+_CANARIES = (range(BACKLOG.stop, BACKLOG.stop + 1), range(2000, 2600))
+"""Jobs behind the backlog: when B begins one, B has passed all that it can get. First one, and where A takes
+that too, so many that it will not take them all."""
+_CANARY_S = (0.3, 10.0)
+"""How long B may take to come to them."""
 _QUIET_S = 0.1
 """Who has begun no other job for so long is not about to."""
 _FREEZE_S = 0.5
-"""At most: A may have been stopped with a lock that whoever submits needs."""
+"""At most: who is frozen may hold a lock that others need."""
+_PROMPT_S = 0.8
+"""B begins something sooner, or A may have given back by then what it had taken."""
 
 
 def see_the_order(bench: Bench) -> None:
-    """See order. Raises Broken, AdapterError."""
-    first = bench.pools[0]
-    first.begin()
+    """See order. Both pools have run jobs then. Raises Broken, AdapterError."""
+    _come_up(bench)
     bench.submit(_ORDERED)
-    if not bench.wait(lambda: bench.notes.moments("started"), READY_S):
-        raise Broken(f"no job began within {READY_S:g} s of the pool's start: {first.said()}")
-    bench.await_end({*_ORDERED} & bench.accepted.keys())
-    begun = [moment.job for moment in bench.notes.moments("started")]
-    bench.seen["order"] = "as submitted" if begun == sorted(begun) else "not kept"
+    bench.await_end(set(bench.accepted))
+    kept = all(jobs == sorted(jobs) for jobs in _by_process(bench, _ORDERED).values())
+    bench.seen["order"] = "as submitted" if kept else "not kept"
+
+
+def _come_up(bench: Bench) -> None:
+    """Start both pools, and give them jobs until each has had one: who had is frozen meanwhile."""
+    for pool in bench.pools:
+        pool.begin()
+    deadline = time.monotonic() + READY_S
+    for job in count(1000, 2):
+        had = _by_process(bench, bench.accepted)
+        if time.monotonic() > deadline:
+            raise Broken(f"{len(had)} of 2 pools ran a job within {READY_S:g} s: {_said(bench)}")
+        with ExitStack() as stack:
+            for pool in bench.pools:
+                if had.keys() & {process.pid for process in pool.tree()}:
+                    stack.enter_context(frozen(pool))
+            bench.submit([job, job + 1])
+            if bench.wait(lambda: len(_by_process(bench, bench.accepted)) > 1, _ROUND_S):
+                return
+        bench.wait(lambda: not bench.unfinished(), _ROUND_S)
+
+
+def _by_process(bench: Bench, jobs: Collection[int]) -> dict[int, list[int]]:
+    """What each process has begun of these jobs, in its order."""
+    begun: dict[int, list[int]] = defaultdict(list)
+    for moment in bench.notes.moments("started"):
+        if moment.job in jobs:
+            begun[moment.pid].append(moment.job)
+    return begun
+
+
+def _said(bench: Bench) -> str:
+    return "; ".join(pool.said() for pool in bench.pools)
 
 
 def see_the_batch(bench: Bench) -> Moment:
     """See batch. Returns which job is held then, and where. Raises Broken, AdapterError."""
-    woken_early = _submit_backlog(bench)
+    bench.wait(lambda: not bench.depth(), SETTLE_S)
+    before = set(bench.accepted)
+    all_at_once = _give_backlog(bench)
     if not bench.wait(lambda: bench.notes.moments("held"), READY_S):
-        raise Broken(f"no job of {len(BACKLOG)} began within {READY_S:g} s: {bench.pools[0].said()}")
+        raise Broken(f"no job of {len(BACKLOG)} began within {READY_S:g} s: {_said(bench)}")
     (holder,) = bench.notes.moments("held")
-    bench.pools[1].begin()
-    bench.submit([_CANARY])
-    passed = bench.wait(lambda: bench.started(_CANARY) and _is_quiet(bench), _CANARY_S)
-    started = [moment for moment in bench.notes.moments("started") if moment.job not in _ORDERED]
-    elsewhere = {moment.job for moment in started if moment.pid != holder.pid}
-    bench.victims = bench.accepted.keys() - elsewhere - {*_ORDERED} | {holder.job}
-    one_at_a_time = all(moment.at_ns <= holder.at_ns for moment in started if moment.pid == holder.pid)
-    if passed and one_at_a_time and _CANARY in elsewhere and holder.job not in elsewhere:
-        later = any(bench.accepted_ns[id] > holder.at_ns for id in bench.victims)
-        all_there_was = bench.victims >= bench.accepted.keys() & {*BACKLOG} or (woken_early and not later)
-        bench.seen["batch"] = f"{len(bench.victims)}{' or more' if all_there_was else ''}"
+    passed = _send_canaries(bench, holder)
+    begun = [moment for moment in bench.notes.moments("started") if moment.job not in before]
+    elsewhere = [moment for moment in begun if moment.pid != holder.pid]
+    bench.victims = bench.accepted.keys() - before - {moment.job for moment in elsewhere} | {holder.job}
+    one_by_one = all(moment.at_ns <= holder.at_ns for moment in begun if moment.pid == holder.pid)
+    leased = all(moment.job != holder.job for moment in elsewhere)
+    prompt = any(moment.at_ns < holder.at_ns + _PROMPT_S * 1e9 for moment in elsewhere)
+    if passed and one_by_one and leased and prompt:
+        taken = bench.victims
+        later = any(bench.accepted_ns[id] > holder.at_ns for id in taken)
+        every = taken == bench.accepted.keys() & {*BACKLOG}
+        bench.seen["batch"] = f"{len(taken)}{' or more' if every or not (all_at_once or later) else ''}"
     return holder
 
 
-def _submit_backlog(bench: Bench) -> bool:
-    """Returns whether A woke before all was there."""
+def _give_backlog(bench: Bench) -> bool:
+    """Returns whether A found all of it at once."""
     began = time.monotonic()
-    with frozen(bench.pools[0]) as wake:
-        timer = threading.Timer(_FREEZE_S, wake)
+    with frozen(bench.pools[0]) as wake_a, frozen(bench.pools[1]) as wake_b:
+        timer = threading.Timer(_FREEZE_S, lambda: (wake_a(), wake_b()))
         timer.start()
         try:
             bench.submit(BACKLOG)
         finally:
             timer.cancel()
-    return time.monotonic() - began > _FREEZE_S
+        all_at_once = time.monotonic() - began < _FREEZE_S
+        wake_a()
+        bench.wait(lambda: bench.notes.moments("held"), _FREEZE_S)
+    return all_at_once
 
 
-def _is_quiet(bench: Bench) -> bool:
-    latest_ns = max(moment.at_ns for moment in bench.notes.moments("started"))
-    return time.monotonic_ns() - latest_ns > _QUIET_S * 1e9
+def _send_canaries(bench: Bench, holder: Moment) -> bool:
+    """Returns whether B began one, and nothing after it."""
+
+    def passed() -> bool:
+        began = [moment for moment in bench.notes.moments("started") if moment.pid != holder.pid]
+        quiet = time.monotonic_ns() - max((moment.at_ns for moment in began), default=0) > _QUIET_S * 1e9
+        return quiet and any(moment.job in canaries for moment in began)
+
+    for canaries, seconds in zip(_CANARIES, _CANARY_S, strict=True):
+        bench.submit(canaries)
+        if bench.wait(passed, seconds):
+            return True
+    return False
