@@ -111,7 +111,7 @@ def _tag_legends(picture: Picture, contenders: Sequence[str]) -> None:
 
 
 def _tag(artist: Artist, names: Sequence[str], kind: str) -> None:
-    """matplotlib writes an artist's gid as the id of its group, where `_settle` reads it. The first one holds."""
+    """matplotlib writes the gid as the id of a group, where `_settle` reads it. The first one given holds."""
     if names and artist.get_gid() is None:
         artist.set_gid(f"{kind}:{' '.join(names)}")
 

@@ -158,6 +158,26 @@ def test_a_run_leaves_a_complete_folder(tmp_path: Path) -> None:
         assert manifest["adapters"][adapter]["settings"]
 
 
+def test_a_contender_is_looked_at_before_it_is_timed(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "scenarios.run", "--jobs", "20", "--repeats", "2", "--adapters", "null"]
+    done = subprocess.run(
+        [*command, "--profile", "matched,default", "--out", str(out)],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = read_manifest(out)["adapters"]
+    assert set(found) == {"null", "null (default)"}
+    for contender in found.values():
+        assert contender["observed"]["problems"] == []
+        assert contender["observed"]["delivery"] == contender["promises"]["delivery"] == "at most once"
+        assert contender["unequal"]
+
+
 def test_given_servers_are_left_as_they_were(
     tmp_path: Path, postgres_url: str, redis_url: str, amqp_url: str
 ) -> None:

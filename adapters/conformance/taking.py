@@ -24,11 +24,14 @@ _ORDERED = range(600, 660)
 _ROUND_S = 0.2
 """Between two rounds of jobs, until both pools have had one."""
 
-_CANARIES = (range(BACKLOG.stop, BACKLOG.stop + 1), range(2000, 2600))
-"""Jobs behind the backlog: when B begins one, B has passed all that it can get. First one, and where A takes
-that too, so many that it will not take them all."""
-_CANARY_S = (0.3, 10.0)
+_CANARY = range(BACKLOG.stop, BACKLOG.stop + 1)
+"""The job behind the backlog: when B begins it, B has passed all that it can get."""
+_CANARIES = range(2000, 2600)
+"""The same, where A takes that one too: so many that A will not take them all."""
+_CANARY_S = 10.0
 """How long B may take to come to them."""
+_STUCK_S = 0.3
+"""Who has begun no job for so long does not get any."""
 _QUIET_S = 0.1
 """Who has begun no other job for so long is not about to."""
 _FREEZE_S = 0.5
@@ -82,51 +85,62 @@ def see_the_batch(bench: Bench) -> Moment:
     """See batch. Returns which job is held then, and where. Raises Broken, AdapterError."""
     bench.wait(lambda: not bench.depth(), SETTLE_S)
     before = set(bench.accepted)
-    all_at_once = _give_backlog(bench)
+    there = _give_backlog(bench)
     if not bench.wait(lambda: bench.notes.moments("held"), READY_S):
         raise Broken(f"no job of {len(BACKLOG)} began within {READY_S:g} s: {_said(bench)}")
     (holder,) = bench.notes.moments("held")
     passed = _send_canaries(bench, holder)
     begun = [moment for moment in bench.notes.moments("started") if moment.job not in before]
     elsewhere = [moment for moment in begun if moment.pid != holder.pid]
-    bench.victims = bench.accepted.keys() - before - {moment.job for moment in elsewhere} | {holder.job}
+    taken = bench.victims = bench.accepted.keys() - before - {moment.job for moment in elsewhere} | {
+        holder.job
+    }
     one_by_one = all(moment.at_ns <= holder.at_ns for moment in begun if moment.pid == holder.pid)
     leased = all(moment.job != holder.job for moment in elsewhere)
     prompt = any(moment.at_ns < holder.at_ns + _PROMPT_S * 1e9 for moment in elsewhere)
     if passed and one_by_one and leased and prompt:
-        taken = bench.victims
-        later = any(bench.accepted_ns[id] > holder.at_ns for id in taken)
-        every = taken == bench.accepted.keys() & {*BACKLOG}
-        bench.seen["batch"] = f"{len(taken)}{' or more' if every or not (all_at_once or later) else ''}"
+        bench.seen["batch"] = f"{len(taken)}{' or more' if taken == there else ''}"
     return holder
 
 
-def _give_backlog(bench: Bench) -> bool:
-    """Returns whether A found all of it at once."""
-    began = time.monotonic()
+def _give_backlog(bench: Bench) -> set[int]:
+    """Returns what was there when A woke."""
+    woken_ns: list[int] = []
     with frozen(bench.pools[0]) as wake_a, frozen(bench.pools[1]) as wake_b:
-        timer = threading.Timer(_FREEZE_S, lambda: (wake_a(), wake_b()))
+
+        def wake() -> None:
+            woken_ns.append(time.monotonic_ns())
+            wake_a()
+
+        timer = threading.Timer(_FREEZE_S, lambda: (wake(), wake_b()))
         timer.start()
         try:
             bench.submit(BACKLOG)
         finally:
             timer.cancel()
-        all_at_once = time.monotonic() - began < _FREEZE_S
-        wake_a()
+        wake()
         bench.wait(lambda: bench.notes.moments("held"), _FREEZE_S)
-    return all_at_once
+    return {id for id in bench.accepted.keys() & {*BACKLOG} if bench.accepted_ns[id] < woken_ns[0]}
 
 
 def _send_canaries(bench: Bench, holder: Moment) -> bool:
     """Returns whether B began one, and nothing after it."""
+    woken_ns = time.monotonic_ns()
+
+    def elsewhere() -> list[Moment]:
+        return [moment for moment in bench.notes.moments("started") if moment.pid != holder.pid]
+
+    def quiet(seconds: float) -> bool:
+        latest_ns = max((moment.at_ns for moment in elsewhere()), default=0)
+        return time.monotonic_ns() - max(latest_ns, woken_ns) > seconds * 1e9
 
     def passed() -> bool:
-        began = [moment for moment in bench.notes.moments("started") if moment.pid != holder.pid]
-        quiet = time.monotonic_ns() - max((moment.at_ns for moment in began), default=0) > _QUIET_S * 1e9
-        return quiet and any(moment.job in canaries for moment in began)
+        return quiet(_QUIET_S) and any(moment.job in canaries for moment in elsewhere())
 
-    for canaries, seconds in zip(_CANARIES, _CANARY_S, strict=True):
+    canaries = _CANARY
+    bench.submit(canaries)
+    if not bench.wait(lambda: passed() or quiet(_STUCK_S), _CANARY_S) or not passed():
+        canaries = _CANARIES
         bench.submit(canaries)
-        if bench.wait(passed, seconds):
-            return True
-    return False
+        return bench.wait(passed, _CANARY_S)
+    return True
