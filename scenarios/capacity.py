@@ -74,7 +74,8 @@ def capacities(summary: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     Returns:
         The columns of `SETTINGS` but for jobs and rate; `contender`, `slo`, `capacity` (jobs/s, median over
         blocks), `low`, `high`, `coverage` of its bootstrap interval (NaN below three blocks), `blocks`, and
-        `limit`: what was missed at the lowest rate that failed, in the most blocks.
+        `limit`: what was missed at the lowest rate that failed, in the most blocks. A block in which no cell
+        could be measured has no capacity.
     """
     cells = summary.loc[summary.loc[:, "scenario"] == SCENARIO]
     keys = [name for name in SETTINGS if name not in ("jobs", "rate")]
@@ -83,7 +84,7 @@ def capacities(summary: pd.DataFrame, *, seed: int) -> pd.DataFrame:
         first = own.iloc[0]
         found = [_of_block(block) for _, block in own.groupby("block")]
         rates, limits = [rate for rate, _ in found], [limit for _, limit in found if limit]
-        interval = bootstrap_interval([rate or np.nan for rate in rates], seed=seed)
+        interval = bootstrap_interval([rate or math.nan for rate in rates], seed=seed)
         low, high, coverage = interval or (np.nan,) * 3
         rows.append(
             {name: first[name] for name in keys}
@@ -97,6 +98,8 @@ def capacities(summary: pd.DataFrame, *, seed: int) -> pd.DataFrame:
 
 def _of_block(cells: pd.DataFrame) -> tuple[float, str]:
     """The highest rate that held below the lowest that did not, and what was missed there."""
+    if cells.loc[:, "status"].isin(["failed", "unavailable"]).all():
+        return math.nan, str(cells.iloc[0]["status"])
     slo = Slo.parse(cells.iloc[0]["slo"])
     missed = [(float(row["rate"]), slo.missed(row)) for row in cells.to_dict("records")]
     failed = min(((rate, why) for rate, why in missed if why), default=(math.inf, ""))

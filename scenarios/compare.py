@@ -19,8 +19,8 @@ from scenarios.usage import Parser
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scenarios.comparing.printing_changes import Changes
     from scenarios.folder import Run
-    from scenarios.printing_changes import Changes
 
 PROGRAM = "python -m scenarios.compare"
 HISTORY = Path("history.png")
@@ -90,7 +90,7 @@ def _compare(runs: Sequence[Run], given: argparse.Namespace) -> None:
     """Print each comparison with the first run, and draw the history where it is asked for."""
     from rich.console import Console
 
-    from scenarios.printing_changes import markdown_changes, print_changes
+    from scenarios.comparing.printing_changes import markdown_changes, print_changes
 
     old, *others = zip(_names(runs), runs, strict=True)
     found = [_changes(old, other, given.yardstick) for other in others]
@@ -108,10 +108,10 @@ def _compare(runs: Sequence[Run], given: argparse.Namespace) -> None:
 
 def _changes(old: tuple[str, Run], new: tuple[str, Run], yardstick: str | None) -> Changes:
     """Two runs with their names."""
-    from scenarios import changes, mismatches
-    from scenarios.differences import differences
-    from scenarios.printing_changes import Changes
-    from scenarios.searched import with_capacities
+    from scenarios.comparing import changes, mismatches
+    from scenarios.comparing.differences import differences
+    from scenarios.comparing.printing_changes import Changes
+    from scenarios.comparing.searched import with_capacities
 
     sides = [with_capacities(run.summary) for _, run in (old, new)]
     cells = changes.shared(changes.gather(sides))
@@ -129,7 +129,7 @@ def _changes(old: tuple[str, Run], new: tuple[str, Run], yardstick: str | None) 
 
 
 def _yardstick(cells: pd.DataFrame, asked: str | None, suspects: set[str]) -> str | None:
-    from scenarios.yardsticks import choose
+    from scenarios.comparing.yardsticks import choose
 
     if asked is None or cells.empty:
         return choose(cells, suspects)
@@ -140,10 +140,10 @@ def _yardstick(cells: pd.DataFrame, asked: str | None, suspects: set[str]) -> st
 
 def _draw(runs: Sequence[Run], given: argparse.Namespace) -> None:
     """Write the figure, the runs in the order in which they were named."""
-    from scenarios import changes
-    from scenarios.differences import another_machine, differences
-    from scenarios.history import Timeline, history
-    from scenarios.searched import with_capacities
+    from scenarios.comparing import changes
+    from scenarios.comparing.differences import another_machine, differences
+    from scenarios.comparing.history import Timeline, history
+    from scenarios.comparing.searched import with_capacities
 
     cells = changes.shared(changes.gather([with_capacities(run.summary) for run in runs]))
     steps = list(pairwise(run.manifest for run in runs))

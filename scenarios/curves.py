@@ -81,7 +81,8 @@ def rates(summary: pd.DataFrame, jobs: pd.DataFrame, foot: str) -> Picture:
             axes.grid(axis="y")
             own = measured.loc[(measured.loc[:, list(settings)] == pd.Series(settings)).all(axis=1)]
             for cell in own.to_dict("records"):
-                axes.plot(*rate_curve(by_cell[cell["cell"]]), color=colour(cell["adapter"]), lw=0.9)
+                name = cell["adapter"]
+                axes.plot(*rate_curve(by_cell[cell["cell"]]), color=colour(name), lw=0.9, gid=look.tag(name))
         grid[0][0].set_ylim(bottom=0)
         grid[-1][0].set(xlabel="seconds since the first job was finished", xlim=(0, None))
         keys = [Line2D([], [], color=colour(name), label=name) for name in look.order(table)]

@@ -75,6 +75,11 @@ def style() -> AbstractContextManager[None]:
     )
 
 
+def tag(contender: str) -> str:
+    """What a contender's marks are called in a figure as SVG, where a colour does not say whose they are."""
+    return f"mark:{contender}"
+
+
 def colour(contender: str) -> str:
     """The contender's colour as `#rrggbb`: the same in every figure and every run."""
     make = family(contender)
@@ -180,7 +185,7 @@ def log_axis(axes: Axes, low: float, high: float) -> None:
     """A logarithmic x axis from `low` to `high`, in plain numbers: decades, or 1-2-5 where those are few."""
     axes.set_xscale("log")
     axes.set_xlim(low, high)
-    steps = (1.0,) if high / low > 1000 else (1.0, 2.0, 5.0)
+    steps = (1.0,) if high / low > 200 else (1.0, 2.0, 5.0)
     axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=20))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))

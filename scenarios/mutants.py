@@ -20,8 +20,8 @@ from scenarios.usage import Parser
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from scenarios.suspects import Suspect
-    from scenarios.trials import Subjects
+    from scenarios.mutation.suspects import Suspect
+    from scenarios.mutation.trials import Subjects
 
 PROGRAM = "python -m scenarios.mutants"
 
@@ -71,8 +71,8 @@ def run_all() -> list[Outcome]:
     Raises:
         ServerError: there is no place for a run.
     """
-    from scenarios import trials
-    from scenarios.suspects import SUSPECTS
+    from scenarios.mutation import trials
+    from scenarios.mutation.suspects import SUSPECTS
 
     with trials.subjects() as found:
         return [judge(suspect, found) for suspect in SUSPECTS]
@@ -80,7 +80,7 @@ def run_all() -> list[Outcome]:
 
 def judge(suspect: Suspect, subjects: Subjects) -> Outcome:
     """What the checker says of a mutant, and whether that counts."""
-    from scenarios.checkers import unsound
+    from scenarios.mutation.checkers import unsound
 
     told = suspect.name, suspect.fault, suspect.title
     if not {suspect.name, suspect.original} <= subjects.keys():

@@ -178,10 +178,18 @@ def progress(summary: pd.DataFrame, jobs: pd.DataFrame, foot: str) -> Picture:
 
 
 def _curve(axes: Axes, contender: str, milliseconds: Floats, share: Floats) -> None:
-    ink = colour(contender)
-    axes.plot(milliseconds, 100 * share, color=ink, lw=1.1, drawstyle="steps-post")
-    end = {"marker": marker(contender), "ms": 4.5, "mec": "white", "mew": 0.5, "clip_on": False, "zorder": 3}
-    axes.plot(milliseconds[-1:], 100 * share[-1:], color=ink, **end)
+    ink, tag = colour(contender), look.tag(contender)
+    axes.plot(milliseconds, 100 * share, color=ink, lw=1.1, drawstyle="steps-post", gid=tag)
+    end = {
+        "gid": tag,
+        "marker": marker(contender),
+        "ms": 4.5,
+        "mec": "white",
+        "mew": 0.5,
+        "clip_on": False,
+        "zorder": 3,
+    }
+    axes.plot(milliseconds[-1:], 100 * share[-1:], color=ink, gid=tag, **end)
 
 
 def _progress_axis(grid: look.Grid) -> None:

@@ -21,11 +21,11 @@ from scenarios.tables import describe, groups
 TIMES = "\N{MULTIPLICATION SIGN}"
 TO = "\N{EN DASH}"
 
-_LEGEND = (
+LEGEND = (
     f"Medians over blocks, (smallest{TO}largest). Send, start and finish in ms from the intended moment; "
     "∞: that share never got there. CPU-s per 1,000 finished jobs."
 )
-_COSTS_LEGEND = "Per million finished jobs, medians over blocks; -- where nobody shows it."
+COSTS_LEGEND = "Per million finished jobs, medians over blocks; -- where nobody shows it."
 _COUNT_HEADS = {"duplicated": "dup", "unexpected": "unexp", "censored": "cens", "negative_latencies": "neg"}
 
 Row = dict[Any, Any]
@@ -58,11 +58,11 @@ def print_table(table: pd.DataFrame, console: Console) -> None:
     for (settings, rows), grid in zip(groups(table), grids, strict=True):
         for line in (Text(_title(settings, rows), style="bold"), grid, *map(Text, _reasons(rows)), ""):
             console.print(line)
-    console.print(Text(_LEGEND, style="dim"))
+    console.print(Text(LEGEND, style="dim"))
 
 
 def _grids(table: pd.DataFrame, *, narrow: bool) -> list[Table]:
-    columns = _columns(table, narrow=narrow)
+    columns = result_columns(table, narrow=narrow)
     grids = []
     for _, rows in groups(table):
         grid = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
@@ -82,26 +82,30 @@ def _width(grids: list[Table], console: Console) -> int:
 
 def markdown_table(table: pd.DataFrame) -> str:
     """The rows of `tables.contenders` as Markdown, one table a setting under a bold line."""
-    return _markdown(table, _columns(table, narrow=False), _LEGEND)
+    return _markdown(table, result_columns(table, narrow=False), LEGEND)
 
 
 def costs_table(table: pd.DataFrame) -> str:
     """The costs in the rows of `tables.contenders` as Markdown, by a million finished jobs."""
-    heads = {f"{who}_cpu_s": f"{who} CPU-s" for who in ("producer", "worker", "broker")}
-    heads |= {"log_mb": "WAL or AOF MB", "stored_mb": "stored MB", "broker_written_mb": "broker wrote MB"}
-    columns = [_Column("contender", lambda row: row["contender"], "left")]
-    for cost in COSTS:
-        key = f"{cost}_per_1000"
-        head = heads.get(cost, cost.replace("_", " "))
-        columns.append(_Column(head, lambda row, key=key: number(1000 * row[key])))
-    columns += [
-        _Column(head, lambda row, key=key: number(row[key]))
-        for key, head in (("peak_rss_mb", "workers MB"), ("broker_mb", "broker MB"), ("price", "price, $"))
+    priced = table.assign(price=price(table))
+    columns = [Column("contender", lambda row: row["contender"], "left"), *cost_columns(priced)]
+    return _markdown(priced, columns, f"{COSTS_LEGEND} {Prices().words}")
+
+
+def cost_columns(table: pd.DataFrame) -> list[Column]:
+    """What a million jobs cost, of rows of `tables.contenders` with a `price`; without what nobody shows."""
+    heads = {f"{who}_cpu_s": f"{who}\nCPU-s" for who in ("producer", "worker", "broker")}
+    heads |= {"log_mb": "WAL or\nAOF MB", "stored_mb": "stored\nMB", "broker_written_mb": "broker\nwrote MB"}
+    costs = {f"{cost}_per_1000": (heads.get(cost, cost.replace("_", "\n")), 1000) for cost in COSTS}
+    costs |= {"peak_rss_mb": ("workers\nMB", 1), "broker_mb": ("broker\nMB", 1), "price": ("price\n$", 1)}
+    return [
+        Column(head, lambda row, key=key, times=times: number(times * row[key]))
+        for key, (head, times) in costs.items()
+        if table.loc[:, key].notna().any()
     ]
-    return _markdown(table.assign(price=price(table)), columns, f"{_COSTS_LEGEND} {Prices().words}")
 
 
-def _markdown(table: pd.DataFrame, columns: list[_Column], legend: str) -> str:
+def _markdown(table: pd.DataFrame, columns: list[Column], legend: str) -> str:
     parts: list[str] = []
     for settings, rows in groups(table):
         heads = [column.head.replace("\n", " ") for column in columns]
@@ -115,7 +119,7 @@ def _markdown(table: pd.DataFrame, columns: list[_Column], legend: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
     """A printed column: its head, and what it shows of a row."""
 
     head: str
@@ -123,20 +127,20 @@ class _Column:
     justify: Literal["left", "right"] = "right"
 
 
-def _columns(table: pd.DataFrame, *, narrow: bool) -> list[_Column]:
+def result_columns(table: pd.DataFrame, *, narrow: bool) -> list[Column]:
     """In print order. A kind of miscount that nobody had is left out, but never lost or duplicated."""
     counts = [name for name in COUNTS if name in ("lost", "duplicated") or (table.loc[:, name] > 0).any()]
     return [
-        _Column("contender", lambda row: row["contender"], "left"),
+        Column("contender", lambda row: row["contender"], "left"),
         _ranged("jobs/s", "jobs_per_s", narrow),
         _ranged(f"{TIMES} {BASELINE}", "ratio", narrow),
         *(_load_columns() if table.loc[:, "sent_per_s"].notna().any() else ()),
         *_special_columns(table),
         *_paired([f"p{p}" for p in PERCENTILES], ("start", "finish"), "{name}_{head}_ms", narrow),
-        *(_Column(_COUNT_HEADS.get(name, name), lambda row, name=name: _count(row[name])) for name in counts),
+        *(Column(_COUNT_HEADS.get(name, name), lambda row, name=name: _count(row[name])) for name in counts),
         *_paired(["CPU-s"], ("worker", "broker"), "{name}_cpu_s_per_1000", narrow),
-        _Column("peak\nMB", lambda row: number(row["peak_rss_mb"])),
-        _Column("status", _status, "left"),
+        Column("peak\nMB", lambda row: number(row["peak_rss_mb"])),
+        Column("status", _status, "left"),
     ]
 
 
@@ -146,12 +150,12 @@ def _status(row: Row) -> str:
     return ", ".join(filter(None, [row["status"], drifts]))
 
 
-def _special_columns(table: pd.DataFrame) -> Iterable[_Column]:
+def _special_columns(table: pd.DataFrame) -> Iterable[Column]:
     """What the scenario is about."""
 
-    def shown(name: str, head: str, show: Callable[[float], str]) -> list[_Column]:
+    def shown(name: str, head: str, show: Callable[[float], str]) -> list[Column]:
         known = table.loc[:, name].notna().any()
-        return [_Column(head, lambda row: show(row[name]))] if known else []
+        return [Column(head, lambda row: show(row[name]))] if known else []
 
     yield from shown("of_ideal", "of ideal", _percent)
     yield from shown("overhead_us", "overhead\n\N{MICRO SIGN}s/job", number)
@@ -168,15 +172,15 @@ def _percent(share: float) -> str:
     return "--" if pd.isna(share) else f"{100 * share:.{0 if share > 0.1 else 1}f} %"
 
 
-def _load_columns() -> list[_Column]:
+def _load_columns() -> list[Column]:
     """How an open loop's jobs were sent."""
     return [
-        _Column("sent/s", lambda row: number(row["sent_per_s"])),
-        _Column("send\np99", lambda row: number(row["send_p99_ms"])),
+        Column("sent/s", lambda row: number(row["sent_per_s"])),
+        Column("send\np99", lambda row: number(row["send_p99_ms"])),
     ]
 
 
-def _ranged(head: str, column: str, narrow: bool) -> _Column:
+def _ranged(head: str, column: str, narrow: bool) -> Column:
     """A median and its range: beside it, or where it is narrow under it."""
 
     def show(row: Row) -> str:
@@ -185,19 +189,19 @@ def _ranged(head: str, column: str, narrow: bool) -> _Column:
             return middle
         return f"{middle}\n{low}{TO}{high}" if narrow else f"{middle} ({low}{TO}{high})"
 
-    return _Column(head, show)
+    return Column(head, show)
 
 
-def _paired(heads: Iterable[str], names: tuple[str, str], column: str, narrow: bool) -> list[_Column]:
+def _paired(heads: Iterable[str], names: tuple[str, str], column: str, narrow: bool) -> list[Column]:
     """For each head two named figures: in columns of their own, or where it is narrow in one."""
 
-    def plain(head: str, name: str) -> _Column:
+    def plain(head: str, name: str) -> Column:
         key = column.format(head=head, name=name)
-        return _Column(f"{name}\n{head}", lambda row: number(row[key]))
+        return Column(f"{name}\n{head}", lambda row: number(row[key]))
 
-    def stacked(head: str) -> _Column:
+    def stacked(head: str) -> Column:
         pair = [plain(head, name) for name in names]
-        return _Column("\n".join([head, *names]), lambda row: "\n".join(figure.show(row) for figure in pair))
+        return Column("\n".join([head, *names]), lambda row: "\n".join(figure.show(row) for figure in pair))
 
     if narrow:
         return [stacked(head) for head in heads]

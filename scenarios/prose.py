@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from scenarios import sections, sentences
 from scenarios.capacity import CURVE
 from scenarios.folder import Run
+from scenarios.page import sections, sentences
+from scenarios.page.verdicts import between
 from scenarios.printing import number
 from scenarios.ranking import control
 from scenarios.statistics import SETTINGS
 from scenarios.tables import describe
-from scenarios.verdicts import between
 
 
 class Prose(str):

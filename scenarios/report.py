@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from scenarios import capacity, curves, plots, printing, statistics, tables, verdicts
+from scenarios import capacity, curves, plots, printing, statistics, tables
 from scenarios import knee as knees
 from scenarios import laws as scaling_figure
 from scenarios import ranking as ranks
@@ -28,6 +28,8 @@ from scenarios.folder import Run as Run
 from scenarios.folder import chosen as chosen
 from scenarios.folder import load as load
 from scenarios.look import Picture as Picture
+from scenarios.page import verdicts
+from scenarios.page.sections import seed_of
 from scenarios.prices import Prices as Prices
 from scenarios.prices import price as price
 from scenarios.printing import number as number
@@ -37,7 +39,6 @@ from scenarios.prose import missing as missing
 from scenarios.prose import noise as noise
 from scenarios.prose import readable as readable
 from scenarios.scaling import Fit as Fit
-from scenarios.sections import seed_of
 from scenarios.statistics import BASELINE as BASELINE
 from scenarios.statistics import SETTINGS as SETTINGS
 from scenarios.tables import is_ceiling as is_ceiling

@@ -11,15 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scenarios import changes, compare
-from scenarios.changes import Line, tally
+from scenarios import compare
 from scenarios.columns import SUMMARY
-from scenarios.differences import Difference, another_machine, differences, ordered
-from scenarios.history import Timeline, history
-from scenarios.mismatches import miscounts, unshared
-from scenarios.searched import with_capacities
-from scenarios.unpaired import median_ratio, ratio_interval, widest_coverage
-from scenarios.yardsticks import choose
+from scenarios.comparing import changes
+from scenarios.comparing.changes import Line, tally
+from scenarios.comparing.differences import Difference, another_machine, differences, ordered
+from scenarios.comparing.history import Timeline, history
+from scenarios.comparing.mismatches import miscounts, unshared
+from scenarios.comparing.searched import with_capacities
+from scenarios.comparing.unpaired import median_ratio, ratio_interval, widest_coverage
+from scenarios.comparing.yardsticks import choose
 
 RATES = {"null": 90_000.0, "raw-redis": 60_000.0, "celery-redis": 600.0, "distq-redis": 20_000.0}
 SHARED_NOISE, OWN_NOISE = 0.05, 0.04
@@ -498,7 +499,7 @@ def test_the_history_is_drawn_in_the_order_in_which_the_runs_are_named(
         seen.append(timeline)
         return history(both, timeline, **options)
 
-    monkeypatch.setattr("scenarios.history.history", draw)
+    monkeypatch.setattr("scenarios.comparing.history.history", draw)
     path = tmp_path / "history.png"
     assert run(runs[2], runs[0], runs[1], "--plot", path, capsys=capsys)[0] == 0
     assert path.read_bytes().startswith(b"\x89PNG")

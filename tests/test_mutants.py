@@ -15,9 +15,10 @@ import pytest
 from rich.console import Console
 
 from adapters.registry import MUTANTS, REGISTRY, load
-from scenarios import checkers, moments, mutants, suspects, trials
-from scenarios.suspects import SUSPECTS, Suspect
-from scenarios.trials import Trial
+from scenarios import moments, mutants
+from scenarios.mutation import checkers, suspects, trials
+from scenarios.mutation.suspects import SUSPECTS, Suspect
+from scenarios.mutation.trials import Trial
 from tests.helpers import eventually
 
 COMMAND = [sys.executable, "-m", "scenarios.mutants"]

@@ -82,7 +82,7 @@ def follow(tree: Path, block: str) -> None:
         ("import", "'import' is taken"),
         ("null", "'null' is taken"),
         ("base", "adapters/base.py is there already"),
-        ("conformance", "adapters/conformance is there already"),
+        ("templates", "adapters/templates is there already"),
         ("report", "tests/test_report.py is there already"),
     ],
 )

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from scenarios import page, report, shades
+from scenarios import page, report
 from scenarios.look import colour
+from scenarios.page import shades
 from tests import chapters
 from tests.browser import open_browser
 from tests.helpers import eventually

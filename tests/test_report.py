@@ -183,7 +183,7 @@ def test_the_costs_are_those_of_a_million_jobs(run: report.Run) -> None:
         line for line in report.costs(run).split("**")[-1].splitlines() if line.startswith("| distq-redis |")
     ]
     assert f" {report.number(1000 * own['worker_cpu_s_per_1000'])} |" in line
-    assert line.count("--") == 10  # the made-up run has no counters of servers
+    assert "--" not in line  # the made-up run has no counters of servers, so no columns of theirs
 
 
 def test_contenders_keep_a_colour_of_their_own() -> None:

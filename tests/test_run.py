@@ -172,10 +172,10 @@ def test_a_contender_is_looked_at_before_it_is_timed(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     found = read_manifest(out)["adapters"]
     assert set(found) == {"null", "null (default)"}
-    for contender in found.values():
-        assert contender["observed"]["problems"] == []
-        assert contender["observed"]["delivery"] == contender["promises"]["delivery"] == "at most once"
-        assert contender["unequal"]
+    for known in found.values():
+        assert known["observed"]["problems"] == []
+        assert known["observed"]["delivery"] == known["promises"]["delivery"] == "at most once"
+        assert known["unequal"]
 
 
 def test_given_servers_are_left_as_they_were(

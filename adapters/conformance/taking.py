@@ -92,15 +92,20 @@ def see_the_batch(bench: Bench) -> Moment:
     passed = _send_canaries(bench, holder)
     begun = [moment for moment in bench.notes.moments("started") if moment.job not in before]
     elsewhere = [moment for moment in begun if moment.pid != holder.pid]
-    taken = bench.victims = bench.accepted.keys() - before - {moment.job for moment in elsewhere} | {
-        holder.job
-    }
-    one_by_one = all(moment.at_ns <= holder.at_ns for moment in begun if moment.pid == holder.pid)
-    leased = all(moment.job != holder.job for moment in elsewhere)
-    prompt = any(moment.at_ns < holder.at_ns + _PROMPT_S * 1e9 for moment in elsewhere)
-    if passed and one_by_one and leased and prompt:
+    taken = bench.accepted.keys() - before - {moment.job for moment in elsewhere}
+    bench.victims = taken | {holder.job}
+    if passed and _may_be_told(holder, begun):
         bench.seen["batch"] = f"{len(taken)}{' or more' if taken == there else ''}"
     return holder
+
+
+def _may_be_told(holder: Moment, begun: list[Moment]) -> bool:
+    """Whether what was begun since then tells what the holder's process has taken and kept."""
+    mine = [moment.at_ns for moment in begun if moment.pid == holder.pid]
+    others = {moment.job: moment.at_ns for moment in begun if moment.pid != holder.pid}
+    one_by_one = max(mine) <= holder.at_ns
+    prompt = min(others.values()) < holder.at_ns + _PROMPT_S * 1e9
+    return one_by_one and prompt and holder.job not in others
 
 
 def _give_backlog(bench: Bench) -> set[int]:

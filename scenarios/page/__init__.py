@@ -14,17 +14,18 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from scenarios import evidence, figures, printing, ranking, sections, sentences, shades, sheets, verdicts
+from scenarios import printing, ranking
 from scenarios.capacity import CURVE
 from scenarios.folder import MANIFEST, Run
 from scenarios.look import order
+from scenarios.page import evidence, figures, sections, sentences, shades, sheets, verdicts
 from scenarios.prices import Prices
 from scenarios.tables import contenders, groups
 
 NAME = "report.html"
 """Of the page in a run's folder."""
 
-_PAGES = Path(__file__).resolve().parent / "pages"
+_PAGES = Path(__file__).resolve().parent
 
 
 def write(run: Run) -> Path:
@@ -104,7 +105,7 @@ def _grounds(run: Run) -> dict[str, Any]:
     return {
         "run": run,
         "title": sentences.title(summary),
-        "legend": printing._LEGEND,
+        "legend": printing.LEGEND,
         "question": sentences.question(summary),
         "command": sentences.command(manifest),
         "untested": sentences.untested(manifest),

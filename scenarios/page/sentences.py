@@ -11,15 +11,15 @@ import pandas as pd
 
 from scenarios.capacity import CURVE
 from scenarios.catalogue import SCENARIOS
-from scenarios.changes import Measure, leading
+from scenarios.comparing.changes import Measure, leading
 from scenarios.controls import is_control
-from scenarios.evidence import tested
+from scenarios.page.evidence import tested
+from scenarios.page.sheets import told
+from scenarios.page.verdicts import larger_is_better, ranked
 from scenarios.printing import TO, number
 from scenarios.ranking import false_positives
-from scenarios.sheets import told
 from scenarios.statistics import spread
 from scenarios.tables import groups, is_ceiling
-from scenarios.verdicts import larger_is_better, ranked
 
 Manifest = Mapping[str, Any]
 

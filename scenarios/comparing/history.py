@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import AutoLocator, FuncFormatter, LogLocator, NullLocator
 
 from scenarios import look
-from scenarios.changes import leading
+from scenarios.comparing.changes import leading
+from scenarios.comparing.searched import title
 from scenarios.look import Picture, colour, marker
 from scenarios.plots import LOG_FROM
 from scenarios.printing import TO
-from scenarios.searched import title
 from scenarios.statistics import SETTINGS, block_ratios, bootstrap_interval, interval_coverage, spread
 from scenarios.tables import groups
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from scenarios.changes import leading
+from scenarios.comparing.changes import leading
 from scenarios.controls import is_control
 from scenarios.statistics import BASELINE, SETTINGS
 from scenarios.tables import groups, is_ceiling

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from scenarios.columns import COUNTS
-from scenarios.searched import title
+from scenarios.comparing.searched import title
 from scenarios.statistics import SETTINGS
 from scenarios.tables import contenders, groups
 

@@ -10,12 +10,13 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from scenarios import curves, look, plots, shades, svg
+from scenarios import curves, look, plots
 from scenarios.capacity import CURVE, SCENARIO
 from scenarios.knee import knee
 from scenarios.look import Picture
+from scenarios.page import shades, svg
+from scenarios.page.verdicts import SENSITIVITY
 from scenarios.tables import groups, is_ceiling
-from scenarios.verdicts import SENSITIVITY
 
 _NARROW_INCHES, _NARROW_LETTERS = 4.0, 26
 """Of a figure for a phone: its text is then not much smaller than that beside it; and of a text in it."""

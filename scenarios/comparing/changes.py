@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from scenarios.comparing.unpaired import median_ratio, ratio_interval
 from scenarios.derived import with_derived
 from scenarios.statistics import MEASURED, Interval, block_ratios, spread
 from scenarios.tables import groups
-from scenarios.unpaired import median_ratio, ratio_interval
 
 Row = dict[Any, Any]
 """Settings, by column."""

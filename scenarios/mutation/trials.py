@@ -17,10 +17,11 @@ import pandas as pd
 from rich.console import Console
 
 from adapters.base import Service, Tier
-from scenarios import folder, forgery
+from scenarios import folder
 from scenarios.catalogue import Setting
 from scenarios.controls import CONTROL
 from scenarios.interrupts import Interrupts
+from scenarios.mutation import forgery
 from scenarios.options import Chapter, Options
 from scenarios.output import Output
 from scenarios.progress import Progress

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from scenarios.sheets import BAD, DIFFERENT, QUIET, Cell, Line, Note, Sheet
+from scenarios.page.sheets import BAD, DIFFERENT, QUIET, Cell, Line, Note, Sheet
 
 Manifest = Mapping[str, Any]
 

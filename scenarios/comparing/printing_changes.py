@@ -11,10 +11,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from scenarios.changes import GOOD, Estimate, Line, Measure, tally
-from scenarios.differences import Difference, ordered
+from scenarios.comparing.changes import GOOD, Estimate, Line, Measure, tally
+from scenarios.comparing.differences import Difference, ordered
+from scenarios.comparing.searched import title
 from scenarios.printing import TO, number
-from scenarios.searched import title
 
 _HEADS = ("contender", "measure", "A", "B", "as it is: B / A", "verdict", "relative: B / A", "verdict")
 _LEFT = {"contender", "measure", "verdict", "what", "could explain"}

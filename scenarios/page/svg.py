@@ -25,7 +25,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation, Text
 
 from scenarios.look import Picture, colour
-from scenarios.shades import variable
+from scenarios.page.shades import variable
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _LINK = "{http://www.w3.org/1999/xlink}href"

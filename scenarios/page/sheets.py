@@ -9,30 +9,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from scenarios import printing
-from scenarios.columns import COSTS
 from scenarios.prices import price
-from scenarios.printing import _Column, number
+from scenarios.printing import Column, number
 from scenarios.statistics import SETTINGS
 from scenarios.steadiness import DRIFTING
 from scenarios.tables import describe, groups, is_ceiling
 
 BAD, WARNING, DIFFERENT, CEILING, QUIET = "bad", "warning", "different", "ceiling", "quiet"
 """How a row or a cell looks: something is wrong; not ok; not as claimed; no queue; there is nothing."""
-
-
-_COST_HEADS = {
-    "producer_cpu_s": "producer\nCPU-s",
-    "worker_cpu_s": "worker\nCPU-s",
-    "broker_cpu_s": "broker\nCPU-s",
-    "broker_written_mb": "broker\nwrote MB",
-    "log_mb": "WAL or\nAOF MB",
-    "round_trips": "round\ntrips",
-    "dead_tuples": "dead\ntuples",
-    "stored_mb": "stored\nMB",
-}
-_COSTS = {f"{cost}_per_1000": (_COST_HEADS.get(cost, cost), 1000.0) for cost in COSTS}
-_COSTS |= {"peak_rss_mb": ("workers\nMB", 1.0), "broker_mb": ("broker\nMB", 1.0), "price": ("price\n$", 1.0)}
-"""By column of `tables.contenders` its head, and by what it is multiplied."""
 
 
 class Cell(NamedTuple):
@@ -88,7 +72,7 @@ def varied(frame: pd.DataFrame, setting: Mapping[Any, Any]) -> dict[str, Any]:
 
 def results(summary: pd.DataFrame, table: pd.DataFrame) -> Iterator[tuple[dict[Any, Any], Sheet]]:
     """By setting, the terminal's table of rows of summary.csv, and of `tables.contenders` of these."""
-    columns = printing._columns(table, narrow=False)
+    columns = printing.result_columns(table, narrow=False)
     for (setting, cells), (_, rows) in zip(groups(summary), groups(table), strict=True):
         caption = f"{told(table, setting)}, {_blocks(rows)}"
         yield setting, _sheet(rows, columns, caption, notes=[*_reasons(rows), *_drifts(cells)])
@@ -96,7 +80,7 @@ def results(summary: pd.DataFrame, table: pd.DataFrame) -> Iterator[tuple[dict[A
 
 def long(summary: pd.DataFrame, table: pd.DataFrame) -> Sheet:
     """The same as one table, for many settings: each row says its own."""
-    columns = printing._columns(table, narrow=False)
+    columns = printing.result_columns(table, narrow=False)
     columns.insert(1, _setting_column(table))
     notes = [*_reasons(table), *_drifts(summary)]
     return _sheet(table, columns, f"All settings, {_blocks(table)}", notes=notes)
@@ -105,20 +89,18 @@ def long(summary: pd.DataFrame, table: pd.DataFrame) -> Sheet:
 def costs(table: pd.DataFrame, caption: str) -> Sheet:
     """What a million finished jobs cost, of `tables.contenders`; a cost that nobody shows is left out."""
     table = table.assign(price=price(table))
-    columns = [_Column("contender", lambda row: row["contender"], "left")]
+    columns = [Column("contender", lambda row: row["contender"], "left")]
     if len(list(groups(table))) > 1:
         columns.append(_setting_column(table))
-    for name, (head, scale) in _COSTS.items():
-        if table.loc[:, name].notna().any():
-            columns.append(_Column(head, lambda row, name=name, scale=scale: number(scale * row[name])))
+    columns += printing.cost_columns(table)
     return _sheet(table, columns, f"{caption}, {_blocks(table)}")
 
 
-def _setting_column(table: pd.DataFrame) -> _Column:
-    return _Column("setting", lambda row: describe(varied(table, row)), "left")
+def _setting_column(table: pd.DataFrame) -> Column:
+    return Column("setting", lambda row: describe(varied(table, row)), "left")
 
 
-def _sheet(rows: pd.DataFrame, columns: Sequence[_Column], caption: str, notes: Sequence[Note] = ()) -> Sheet:
+def _sheet(rows: pd.DataFrame, columns: Sequence[Column], caption: str, notes: Sequence[Note] = ()) -> Sheet:
     lines = []
     for row in rows.to_dict("records"):
         own = _look(row)

@@ -10,13 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from scenarios import figures, sentences, sheets, verdicts
 from scenarios.capacity import CURVE, SCENARIO
-from scenarios.figures import Figure
+from scenarios.comparing.searched import with_capacities
 from scenarios.folder import Run
-from scenarios.searched import with_capacities
-from scenarios.sentences import Answer
-from scenarios.sheets import Sheet
+from scenarios.page import figures, sentences, sheets, verdicts
+from scenarios.page.figures import Figure
+from scenarios.page.sentences import Answer
+from scenarios.page.sheets import Sheet
 from scenarios.statistics import SETTINGS
 from scenarios.tables import contenders, describe, groups
 

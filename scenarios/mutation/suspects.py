@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from scenarios.checkers import Checker, counted, failed, paused, refused, slower, unverified
-from scenarios.trials import DIGIT, FORGED, OTHER_TIER, OWN_TIER, SOUND, SOUND_AGAIN, UNTOUCHED
+from scenarios.mutation.checkers import Checker, counted, failed, paused, refused, slower, unverified
+from scenarios.mutation.trials import DIGIT, FORGED, OTHER_TIER, OWN_TIER, SOUND, SOUND_AGAIN, UNTOUCHED
 
 
 class Suspect(NamedTuple):

@@ -11,12 +11,12 @@ import pandas as pd
 
 from scenarios import scaling, statistics
 from scenarios.capacity import capacities
-from scenarios.changes import Measure, leading
+from scenarios.comparing.changes import Measure, leading
 from scenarios.controls import is_control
+from scenarios.page.sheets import BAD, WARNING, Cell, Line, Sheet, look, told
 from scenarios.printing import TIMES, TO, number
 from scenarios.ranking import ranking
 from scenarios.sensitivity import strip
-from scenarios.sheets import BAD, WARNING, Cell, Line, Sheet, look, told
 from scenarios.statistics import MEASURED, SETTINGS
 from scenarios.tables import describe, groups
 
