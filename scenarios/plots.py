@@ -181,7 +181,6 @@ def _curve(axes: Axes, contender: str, milliseconds: Floats, share: Floats) -> N
     ink, tag = colour(contender), look.tag(contender)
     axes.plot(milliseconds, 100 * share, color=ink, lw=1.1, drawstyle="steps-post", gid=tag)
     end = {
-        "gid": tag,
         "marker": marker(contender),
         "ms": 4.5,
         "mec": "white",

@@ -16,13 +16,17 @@ from scenarios.statistics import SETTINGS
 from scenarios.tables import describe
 
 
+_LITERAL = str.maketrans({sign: f"\\{sign}" for sign in "$~<"})
+"""Two dollars would be a formula, two tildes a line through what is between, `<` a tag."""
+
+
 class Prose(str):
-    """Markdown that a notebook shows as such."""
+    """Markdown that a notebook shows as such; its code must hold no `$`, `~` or `<`, which are literal."""
 
     __slots__ = ()
 
     def _repr_markdown_(self) -> str:
-        return self
+        return self.translate(_LITERAL)
 
 
 def missing(words: str) -> Prose:

@@ -74,6 +74,11 @@ def test_a_median_ratio_has_an_interval_from_three_blocks_on(run: report.Run) ->
     assert math.isnan(few["low"])
 
 
+def test_signs_that_markdown_would_read_are_shown() -> None:
+    shown = report.Prose("`a` at $1, b~2 at $2 and c~2: <b>")
+    assert shown._repr_markdown_() == r"`a` at \$1, b\~2 at \$2 and c\~2: \<b>"
+
+
 def test_answers_are_those_of_the_page(run: report.Run) -> None:
     (line,) = report.answers(run).splitlines()
     assert line.startswith("- **burst, 1,000 jobs**: distq-redis leads with ")
