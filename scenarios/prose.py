@@ -15,7 +15,6 @@ from scenarios.ranking import control
 from scenarios.statistics import SETTINGS
 from scenarios.tables import describe
 
-
 _LITERAL = str.maketrans({sign: f"\\{sign}" for sign in "$~<"})
 """Two dollars would be a formula, two tildes a line through what is between, `<` a tag."""
 

@@ -143,7 +143,7 @@ def test_a_run_leaves_a_complete_folder(tmp_path: Path) -> None:
     assert str(out) in lines[-1]
 
     manifest = read_manifest(out)
-    assert manifest["command"][2:] == ["scenarios.run", *map(str, arguments)]
+    assert manifest["command"][2:] == ["scenarios.run", "--no-conform", *map(str, arguments)]
     assert (manifest["run_id"], manifest["scenario"], manifest["seed"]) == ("run", "burst", 5)
     assert manifest["machine"]["kernel"] == os.uname().release
     assert manifest["machine"].keys() >= {"cpu", "cores", "memory_mb", "python", "system"}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
-from contextlib import suppress
 
 from adapters.conformance.bench import Bench
+from adapters.conformance.pools import Broken
 from adapters.conformance.probe import Moment
 from adapters.conformance.row import LONGEST_WAIT_S, patience_s
 
@@ -17,10 +15,8 @@ def see_a_kill(bench: Bench, holder: Moment) -> None:
     killed_ns = time.monotonic_ns()
     if len(bench.started(holder.job)) > 1:  # its lease has ended by itself: that was when it was held
         killed_ns = holder.at_ns
-    with suppress(ProcessLookupError):
-        os.kill(holder.pid, signal.SIGKILL)
-    for pool in bench.pools:
-        pool.lose(holder.pid)
+    if not any([pool.kill_process(holder.pid) for pool in bench.pools]):
+        raise Broken(f"process {holder.pid}, which ran a job, belongs to no pool")
     _see_delivery(bench, holder.job, killed_ns)
     bench.await_end(set(bench.accepted) - bench.victims)
     if bench.seen.get("delivery") == bench.claims.delivery == "at least once":

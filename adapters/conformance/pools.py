@@ -42,7 +42,7 @@ class Pool:
                 start_new_session=True,
             )
         self.pid = self._process.pid
-        self._killed = False
+        self._killed = self._wounded = False
 
     def begin(self) -> None:
         """Let it run."""
@@ -58,9 +58,16 @@ class Pool:
         except psutil.NoSuchProcess:
             return []
 
-    def lose(self, pid: int) -> None:
-        """Hear that one of its processes was killed: who then ends by itself is not to blame."""
-        self._killed |= pid == self.pid
+    def kill_process(self, pid: int) -> bool:
+        """Kill a process of it, or the whole pool where that is but one. Returns whether it has such a process."""
+        for process in self.tree():
+            if process.pid == pid:
+                self._killed = pid == self.pid
+                self._wounded = True
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+                return True
+        return False
 
     def check(self) -> None:
         """Raise Broken where it has ended by itself."""
@@ -74,10 +81,12 @@ class Pool:
 
     def ended(self) -> str | None:
         """Wait until it has ended, once told to. Returns what was wrong with how it did."""
+        # Celery's waits for the job of a killed process for a while.
+        seconds = 2 * STOP_S if self._wounded else STOP_S
         try:
-            status = self._process.wait(STOP_S)
+            status = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            return f"the pool did not end within {STOP_S:g} s of SIGTERM"
+            return f"the pool did not end within {seconds:g} s of SIGTERM"
         if status and not self._killed:
             return f"the pool ended with status {status} on SIGTERM: {self.said()}"
         return None

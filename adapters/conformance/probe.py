@@ -64,8 +64,9 @@ class Notes:
 
     def moments(self, what: str) -> list[Moment]:
         """All moments of a kind, in the order in which they were written."""
-        lines = self._moments.read_text().splitlines() if self._moments.exists() else []
-        found = (Moment(kind, *map(int, rest)) for kind, *rest in map(str.split, lines))
+        # What is written may be seen before all of it is there.
+        text, _, _ = self._moments.read_text().rpartition("\n") if self._moments.exists() else ("", "", "")
+        found = (Moment(kind, *map(int, rest)) for kind, *rest in map(str.split, text.splitlines()))
         return [moment for moment in found if moment.what == what]
 
     def first(self, name: str) -> bool:
