@@ -14,7 +14,7 @@ SETTLE = tuple(f"settle_p{percentile}_ms" for percentile in PERCENTILES)
 LOAD = ("sent_per_s", "send_p50_ms", "send_p95_ms", "send_p99_ms")
 COUNTS = ("lost", "duplicated", "unexpected", "censored", "negative_latencies")
 COSTS = (
-    *("producer_cpu_s", "worker_cpu_s", "broker_cpu_s", "broker_written_mb", "log_mb", "commits"),
+    *("producer_cpu_s", "worker_cpu_s", "broker_cpu_s", "log_mb", "commits"),
     *("transactions", "round_trips", "dead_tuples", "stored_mb"),
 )
 """What a cell spends, so that its value is to be seen against the jobs."""

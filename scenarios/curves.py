@@ -40,10 +40,10 @@ def sweep(summary: pd.DataFrame, setting: str, foot: str) -> Picture:
             _line(axes, name, table.loc[table.loc[:, "contender"] == name])
         axes.set(xscale="log", xlabel=_SWEPT[setting])
         axes.grid(axis="y")
-        _in_plain_numbers(axes.xaxis, FixedLocator(sorted(set(table.loc[:, "x"]))))
-        _rate_axis(axes, table.loc[:, "jobs_per_s"])
+        in_plain_numbers(axes.xaxis, FixedLocator(sorted(set(table.loc[:, "x"]))))
+        rate_axis(axes, table.loc[:, "jobs_per_s"])
         figure.legend(loc="outside right upper", fontsize=7)
-        figure.supxlabel(foot, x=0.01, ha="left", fontsize=6, color=look.QUIET)
+        look.put_foot(figure, foot)
     return figure
 
 
@@ -55,16 +55,16 @@ def _line(axes: Axes, name: str, rows: pd.DataFrame) -> None:
     axes.errorbar(rows.loc[:, "x"], middle, yerr=ends, elinewidth=1, label=name, **look_of)
 
 
-def _rate_axis(axes: Axes, rates: pd.Series) -> None:
+def rate_axis(axes: Axes, rates: pd.Series) -> None:
     if rates.max() > LOG_FROM * rates.min():
         axes.set(yscale="log", ylabel="jobs per second (log scale)")
-        _in_plain_numbers(axes.yaxis, LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
+        in_plain_numbers(axes.yaxis, LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))
     else:
         axes.set(ylim=(0, None), ylabel="jobs per second")
-        _in_plain_numbers(axes.yaxis, AutoLocator())
+        in_plain_numbers(axes.yaxis, AutoLocator())
 
 
-def _in_plain_numbers(axis: Axis, places: Locator) -> None:
+def in_plain_numbers(axis: Axis, places: Locator) -> None:
     axis.set_major_locator(places)
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))

@@ -65,7 +65,7 @@ class Run:
         commit = str(self.manifest.get("commit") or "unknown")[:10] + "-dirty" * bool(
             self.manifest.get("dirty")
         )
-        blocks = f"{self.summary['block'].nunique()} blocks"
+        blocks = f"{self.summary['block'].max()} blocks"
         return " · ".join([f"run {self.id}", f"commit {commit}", tables.describe(shared), blocks, self.seal])
 
 

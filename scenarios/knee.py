@@ -38,7 +38,7 @@ def knee(summary: pd.DataFrame, foot: str) -> Picture:
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         figure.legend(loc="outside right upper", fontsize=7)
-        figure.supxlabel(foot, x=0.01, ha="left", fontsize=6, color=QUIET)
+        look.put_foot(figure, foot)
     return figure
 
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator
 
 from scenarios import look
-from scenarios.curves import _in_plain_numbers, _rate_axis
-from scenarios.look import QUIET, Picture, colour, marker
+from scenarios.curves import in_plain_numbers, rate_axis
+from scenarios.look import Picture, colour, marker
 from scenarios.scaling import Fit, Refused, curve
 
 _LINEAR_TO = 16
@@ -34,10 +34,10 @@ def laws(cells: pd.DataFrame, fits: Mapping[str, Fit | Refused], foot: str) -> P
         counts = sorted(cells.loc[:, "workers"].unique())
         axes.set(xscale="linear" if counts[-1] <= _LINEAR_TO else "log", xlabel="worker processes")
         axes.grid(axis="y")
-        _in_plain_numbers(axes.xaxis, FixedLocator(counts))
-        _rate_axis(axes, cells.loc[:, "jobs_per_s"])
+        in_plain_numbers(axes.xaxis, FixedLocator(counts))
+        rate_axis(axes, cells.loc[:, "jobs_per_s"])
         figure.legend(loc="outside right upper", fontsize=7)
-        figure.supxlabel(foot, x=0.01, ha="left", fontsize=6, color=QUIET)
+        look.put_foot(figure, foot)
     return figure
 
 

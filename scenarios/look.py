@@ -34,6 +34,9 @@ INK, QUIET = "#222222", "#6A6A6A"
 _WIDTH, _ROW, _FRAME, _MARGIN = 7.0, 0.19, 0.5, 0.7
 """Inches: a figure's width, a contender's row, a panel beside its rows, a figure beside its panels."""
 
+_FOOT = 150
+"""Characters of small print in a line of a figure."""
+
 _HUES = {  # dark, middle, light
     "distq": ("#00508C", "#0072B2", "#56B4E9"),
     "celery": ("#00523B", "#009E73", "#5FCFAA"),
@@ -128,7 +131,7 @@ def panels(
     for row, setting in zip(grid, settings, strict=True):
         for axes, head in zip(row, heads, strict=True):
             axes.set_title(", ".join(filter(None, [_title(table, setting), head])))
-    figure.supxlabel(foot, x=0.01, ha="left", fontsize=6, color=QUIET)
+    put_foot(figure, foot)
     return figure, grid
 
 
@@ -153,6 +156,12 @@ def _title(table: pd.DataFrame, setting: dict[Any, Any]) -> str:
     """The jobs, and whatever else is not the same in all panels."""
     told = (name for name in SETTINGS if name == "jobs" or len(set(table.loc[:, name])) > 1)
     return describe({name: setting[name] for name in told})
+
+
+def put_foot(figure: Figure, foot: str) -> None:
+    """Small print below a figure, in as many lines as it takes."""
+    lines = textwrap.fill(foot, _FOOT, break_on_hyphens=False)
+    figure.supxlabel(lines, x=0.01, ha="left", fontsize=6, color=QUIET)
 
 
 def write(axes: Axes, y: float, texts: Mapping[float, str], **style: Any) -> None:

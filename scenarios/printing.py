@@ -95,7 +95,7 @@ def costs_table(table: pd.DataFrame) -> str:
 def cost_columns(table: pd.DataFrame) -> list[Column]:
     """What a million jobs cost, of rows of `tables.contenders` with a `price`; without what nobody shows."""
     heads = {f"{who}_cpu_s": f"{who}\nCPU-s" for who in ("producer", "worker", "broker")}
-    heads |= {"log_mb": "WAL or\nAOF MB", "stored_mb": "stored\nMB", "broker_written_mb": "broker\nwrote MB"}
+    heads |= {"log_mb": "WAL or\nAOF MB", "stored_mb": "stored\nMB"}
     costs = {f"{cost}_per_1000": (heads.get(cost, cost.replace("_", "\n")), 1000) for cost in COSTS}
     costs |= {"peak_rss_mb": ("workers\nMB", 1), "broker_mb": ("broker\nMB", 1), "price": ("price\n$", 1)}
     return [

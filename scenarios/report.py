@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -154,10 +154,10 @@ def sweep(run: Run) -> Picture:
     Raises:
         ReportError: none was.
     """
-    setting = curves.swept(run.summary)
-    if setting is None:
-        raise ReportError(f"{run.directory}: every cell has the same setting, nothing was swept")
-    return curves.sweep(run.summary, setting, run.foot)
+    for part in scenarios(run).values():
+        if setting := curves.swept(part.summary):
+            return curves.sweep(part.summary, setting, part.foot)
+    raise ReportError(f"{run.directory}: every cell has the same setting, nothing was swept")
 
 
 def laws(run: Run) -> Picture:
@@ -184,8 +184,9 @@ def knee(run: Run) -> Picture:
 
 
 def write_plots(run: Run) -> list[Path]:
-    """Write `plots/throughput.png`, `latency.png`, `waits.png`, one named by the scenario, and `sweep.png`
-    where a setting was swept; all or none.
+    """Write `plots/throughput.png`, `latency.png`, `waits.png`, one named by the shape of the load, and
+    `sweep.png` where a setting was swept; all or none. Where a run has several scenarios each has its own, by
+    its name, but for the one that throughput is judged by.
 
     Returns:
         Their paths.
@@ -193,13 +194,12 @@ def write_plots(run: Run) -> list[Path]:
     Raises:
         ReportError: jobs.csv.gz cannot be read, or the folder cannot be written to.
     """
-    shape = str(run.summary["shape"].iloc[0])
-    draws = {"waits": waits, shape: rates if shape == "churn" else progress}
-    draws |= {"throughput": throughput, "latency": latency}
-    if curves.swept(run.summary):
-        draws["sweep"] = sweep
-    folder = run.directory / "plots"
-    images = {folder / f"{name}.png": draw(run).png() for name, draw in draws.items()}
+    folder, first = run.directory / "plots", plain(run)
+    images = {}
+    for scenario, part in scenarios(run).items():
+        head = "" if first and scenario == first.summary["scenario"].iloc[0] else f"{scenario}-"
+        for name, draw in _drawn(scenario, part, whole=not head).items():
+            images[folder / f"{head}{name}.png"] = draw(part).png()
     try:
         folder.mkdir(exist_ok=True)
         for path, image in images.items():
@@ -207,6 +207,18 @@ def write_plots(run: Run) -> list[Path]:
     except OSError as error:
         raise ReportError(f"{folder}: cannot be written to: {error.strerror}") from error
     return list(images)
+
+
+def _drawn(scenario: str, part: Run, *, whole: bool) -> dict[str, Callable[[Run], Picture]]:
+    """The figures of a scenario by name; of a search its curve alone, of a sweep but one its line."""
+    if scenario in (capacity.SCENARIO, capacity.CURVE):
+        return {"knee": knee} if scenario == capacity.CURVE else {}
+    line = {"sweep": sweep} if curves.swept(part.summary) else {}
+    if line and not whole:
+        return line
+    shape = str(part.summary["shape"].iloc[0])
+    draws = {"waits": waits, shape: rates if shape == "churn" else progress}
+    return line | draws | {"throughput": throughput, "latency": latency}
 
 
 def write_page(run: Run) -> Path:

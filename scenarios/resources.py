@@ -26,17 +26,15 @@ class Spending:
         self._pool, self._servers = [pool], servers
         self._began = time.monotonic()
         self._worker, self._broker = cpu_seconds(self._pool), cpu_seconds(self._servers)
-        self._written = written_mb(self._servers)
 
     def so_far(self) -> dict[str, float]:
-        """`worker_cpu_s`; where the servers can be seen `broker_cpu_s`, `broker_written_mb` and what
-        memory they have now, `broker_mb`; over how long, `watched_s`.
+        """`worker_cpu_s`; where the servers can be seen `broker_cpu_s` and what memory they have now,
+        `broker_mb`; over how long, `watched_s`.
         """
         watched_s = time.monotonic() - self._began
         spent = {"watched_s": watched_s, "worker_cpu_s": cpu_seconds(self._pool) - self._worker}
         if self._servers:
             spent["broker_cpu_s"] = cpu_seconds(self._servers) - self._broker
-            spent["broker_written_mb"] = written_mb(self._servers) - self._written
             spent["broker_mb"] = own_memory_mb(self._servers)
         return {name: value for name, value in spent.items() if value == value}
 
@@ -68,17 +66,6 @@ def own_memory_mb(roots: Iterable[int]) -> float:
             if pss is None:
                 return math.nan
             total += pss
-    return total / 2**20
-
-
-def written_mb(roots: Iterable[int]) -> float:
-    """What the processes that still run have had the disk write, in MiB; NaN where it is not told."""
-    total = 0
-    for process in _trees(roots):
-        if not hasattr(process, "io_counters"):
-            return math.nan
-        with suppress(psutil.NoSuchProcess):
-            total += process.io_counters().write_bytes
     return total / 2**20
 
 

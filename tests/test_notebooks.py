@@ -30,7 +30,7 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with every scenario that a notebook shows, on servers whose costs were all seen."""
     directory = chapters.write_run(tmp_path_factory.mktemp("everything"))
     summary = report.load(directory).summary
-    for column in ("producer_cpu_s", "broker_written_mb", "broker_mb"):
+    for column in ("producer_cpu_s", "log_mb", "broker_mb"):
         summary[column] = summary["worker_cpu_s"]
     summary.to_csv(directory / "summary.csv", index=False)
     return directory

@@ -15,7 +15,7 @@ def see_a_kill(bench: Bench, holder: Moment) -> None:
     killed_ns = time.monotonic_ns()
     if len(bench.started(holder.job)) > 1:  # its lease has ended by itself: that was when it was held
         killed_ns = holder.at_ns
-    if not any([pool.kill_process(holder.pid) for pool in bench.pools]):
+    if not any(pool.kill_process(holder.pid) for pool in bench.pools):
         raise Broken(f"process {holder.pid}, which ran a job, belongs to no pool")
     _see_delivery(bench, holder.job, killed_ns)
     bench.await_end(set(bench.accepted) - bench.victims)

@@ -59,7 +59,7 @@ class Pool:
             return []
 
     def kill_process(self, pid: int) -> bool:
-        """Kill a process of it, or the whole pool where that is but one. Returns whether it has such a process."""
+        """Kill a process of it, which may be all there is. Returns whether it has such a process."""
         for process in self.tree():
             if process.pid == pid:
                 self._killed = pid == self.pid

@@ -25,7 +25,7 @@ _ROUND_S = 0.2
 """Between two rounds of jobs, until both pools have had one."""
 
 _CANARY = range(BACKLOG.stop, BACKLOG.stop + 4)
-"""Jobs behind the backlog: when B begins all of them, B has passed all that it can get, and A takes no more."""
+"""Jobs behind the backlog: when B begins them all, B has passed what it can get, and A takes no more."""
 _CANARIES = range(2000, 2600)
 """The same, where A takes one of those: so many that A will not take the last ones."""
 _TAIL = _CANARIES[-150:]
@@ -91,7 +91,8 @@ def see_the_batch(bench: Bench) -> Moment:
         raise Broken(f"no job of {len(BACKLOG)} began within {READY_S:g} s: {_said(bench)}")
     (holder,) = bench.notes.moments("held")
     passed = _send_canaries(bench, holder)
-    begun = [moment for moment in bench.notes.moments("started") if moment.job not in before]
+    started = bench.notes.moments("started")
+    begun = [moment for moment in started if moment.job not in before]
     elsewhere = [moment for moment in begun if moment.pid != holder.pid]
     taken = bench.accepted.keys() - before - {moment.job for moment in elsewhere}
     # It may have run others, too, of which the broker does not know yet.
@@ -148,7 +149,7 @@ def _send_canaries(bench: Bench, holder: Moment) -> bool:
         return sum(moment.job in canaries for moment in elsewhere())
 
     bench.submit(_CANARY)
-    bench.wait(lambda: quiet(_QUIET_S) and begun(_CANARY) == len(_CANARY) or quiet(_STUCK_S), _CANARY_S)
+    bench.wait(lambda: quiet(_QUIET_S if begun(_CANARY) == len(_CANARY) else _STUCK_S), _CANARY_S)
     if begun(_CANARY) == len(_CANARY):
         return True
     bench.submit(_CANARIES)

@@ -60,7 +60,7 @@ def history(cells: pd.DataFrame, timeline: Timeline, *, yardstick: str | None, s
         for axes in figure.axes:
             _runs_axis(axes, timeline)
         _keys(figure)
-        figure.supxlabel(_foot(cells), x=0.01, ha="left", fontsize=6, color=look.QUIET)
+        look.put_foot(figure, _foot(cells))
     return figure
 
 

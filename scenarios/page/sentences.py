@@ -217,7 +217,9 @@ def _lead(ranks: Sequence[Mapping[Any, Any]], measure: Measure) -> str:
         return f"Only {who} can be ranked: {reached}."
     if first["blocks"] < _FEWEST_BLOCKS:
         blocks = counted(first["blocks"], "block")
-        return f"No winner is named, as {blocks} give no interval. {who} has the best median: {reached}."
+        return (
+            f"No winner is named, for {blocks} cannot give an interval. {who} has the best median: {reached}."
+        )
     leaders = [row["contender"] for row in ranks if row["rank"] == 1]
     after = [row for row in ranks if row["rank"] > 1]
     gap = f", {_gap(after[0], measure)}" if after else ""
