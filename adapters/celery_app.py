@@ -150,7 +150,7 @@ class CeleryAdapter(Adapter):
             # what wakes an idle solo worker to see that it was told to end.
             argv += ["--without-gossip", "--without-mingle"]
         if self._app.conf.worker_pool == "prefork":
-            self._app.worker_main([*argv, f"--concurrency={self._cell.processes}"])
+            self._run_worker([*argv, f"--concurrency={self._cell.processes}"])
         else:
             processes.run(lambda _: self._run_worker(argv), self._cell.processes)
 

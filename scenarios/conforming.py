@@ -12,6 +12,7 @@ from typing import Any
 from adapters.base import Cell
 from scenarios.guard import Guard
 from scenarios.logs import last_words
+from scenarios.measurement import lean_environment
 from scenarios.resources import kill_contender
 
 LIMIT_S = 120.0
@@ -32,14 +33,15 @@ def observe(guard: Guard, cell: Cell) -> dict[str, Any]:
     )
     path, log = directory / "cell.json", directory / "conformance.log"
     path.write_text(own.model_dump_json())
+    command = [sys.executable, "-m", "adapters.conformance", path]
     with log.open("wb") as file:
-        process = guard.start([sys.executable, "-m", "adapters.conformance", path], stdout=file, stderr=file)
+        process = guard.start(command, stdout=file, stderr=file, env=lean_environment())
     try:
         with suppress(subprocess.TimeoutExpired):
             process.wait(LIMIT_S)
     finally:
         _end(process)
-        kill_contender(path)
+        kill_contender(directory / "conformance" / "cell.json")
         guard.forget(process.pid)
     answer = directory / "conformance.json"
     if not answer.exists():

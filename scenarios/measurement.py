@@ -63,8 +63,7 @@ class Measurement:
         return Result(failures=[f"the harness {how}: {said}", *self._clear_up(process, ANSWER_S)])
 
     def _start(self, command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-        # logfire, where it is installed, plugs itself into pydantic: 40 MB in every process that has both.
-        environment = os.environ | {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
+        environment = lean_environment()
         with log.open("wb") as file:
             return self._guard.start([*command, self._layout.plan], stdout=file, stderr=file, env=environment)
 
@@ -101,6 +100,11 @@ class Measurement:
             return []
         said = last_words(self._layout.teardown_log)
         return [f"{self._plan.cell.namespace} may be left on its servers: {said}"]
+
+
+def lean_environment() -> dict[str, str]:
+    """For processes of the harness: logfire plugs itself into pydantic, 40 MB wherever both are installed."""
+    return os.environ | {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
 
 
 def _end(process: subprocess.Popen[bytes], seconds: float) -> None:

@@ -96,9 +96,7 @@ def see_the_batch(bench: Bench) -> Moment:
     elsewhere = [moment for moment in begun if moment.pid != holder.pid]
     taken = bench.accepted.keys() - before - {moment.job for moment in elsewhere}
     # It may have run others, too, of which the broker does not know yet.
-    bench.victims = taken | {
-        moment.job for moment in bench.notes.moments("started") if moment.pid == holder.pid
-    }
+    bench.victims = taken | {moment.job for moment in started if moment.pid == holder.pid}
     if passed and _may_be_told(holder, begun):
         more = taken == there or taken.intersection(_TAIL)
         bench.seen["batch"] = f"{len(taken)}{' or more' if more else ''}"
