@@ -36,6 +36,8 @@ _WIDTH, _ROW, _FRAME, _MARGIN = 7.0, 0.19, 0.5, 0.7
 
 _FOOT = 150
 """Characters of small print in a line of a figure."""
+_FOOT_LINE = 0.1
+"""Inches."""
 
 _HUES = {  # dark, middle, light
     "distq": ("#00508C", "#0072B2", "#56B4E9"),
@@ -160,8 +162,9 @@ def _title(table: pd.DataFrame, setting: dict[Any, Any]) -> str:
 
 def put_foot(figure: Figure, foot: str) -> None:
     """Small print below a figure, in as many lines as it takes."""
-    lines = textwrap.fill(foot, _FOOT, break_on_hyphens=False)
-    figure.supxlabel(lines, x=0.01, ha="left", fontsize=6, color=QUIET)
+    lines = textwrap.wrap(foot, _FOOT, break_on_hyphens=False)
+    figure.set_figheight(figure.get_figheight() + _FOOT_LINE * (len(lines) - 1))
+    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=6, color=QUIET)
 
 
 def write(axes: Axes, y: float, texts: Mapping[float, str], **style: Any) -> None:

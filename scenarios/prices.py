@@ -14,22 +14,23 @@ _CPU = ("producer_cpu_s", "worker_cpu_s", "broker_cpu_s")
 
 
 class Prices(NamedTuple):
-    """US dollars a unit."""
+    """US dollars a unit.
+
+    What is written has no price: RabbitMQ does not show its log, and would look cheap beside those that do.
+    """
 
     core_hour: float = 0.04
     """An hour of one core, of who sends, of workers and of servers alike."""
     gb_hour: float = 0.005
     """An hour of one GiB of memory of all workers and servers."""
-    gb_written: float = 0.02
-    """A GiB of WAL or AOF; nothing where neither is shown."""
 
     @property
     def words(self) -> str:
         """The formula."""
         return (
-            f"Price: CPU-s of all three at ${self.core_hour:g} a core-hour, memory of workers and servers "
-            f"for as long as the jobs took at ${self.gb_hour:g} a GiB and hour, WAL or AOF at "
-            f"${self.gb_written:g} a GiB, where it is shown."
+            f"Price: CPU-s of all three at ${self.core_hour:g} a core-hour, and memory of workers and "
+            f"servers for as long as the jobs took at ${self.gb_hour:g} a GiB-hour. Writes and storage have "
+            "none in it."
         )
 
 
@@ -39,5 +40,4 @@ def price(table: pd.DataFrame, prices: Prices | None = None) -> pd.Series:
     core_hours = table.loc[:, [f"{name}_per_1000" for name in _CPU]].sum(axis=1, skipna=False) * 1000 / 3600
     hours = 1e6 / table.loc[:, "jobs_per_s"] / 3600
     gib = (table.loc[:, "peak_rss_mb"] + table.loc[:, "broker_mb"]) / 1024
-    written = table.loc[:, "log_mb_per_1000"].fillna(0) * 1000 / 1024
-    return core_hours * prices.core_hour + hours * gib * prices.gb_hour + written * prices.gb_written
+    return core_hours * prices.core_hour + hours * gib * prices.gb_hour

@@ -97,7 +97,7 @@ def cost_columns(table: pd.DataFrame) -> list[Column]:
     heads = {f"{who}_cpu_s": f"{who}\nCPU-s" for who in ("producer", "worker", "broker")}
     heads |= {"log_mb": "WAL or\nAOF MB", "stored_mb": "stored\nMB"}
     costs = {f"{cost}_per_1000": (heads.get(cost, cost.replace("_", "\n")), 1000) for cost in COSTS}
-    costs |= {"peak_rss_mb": ("workers\nMB", 1), "broker_mb": ("broker\nMB", 1), "price": ("price\n$", 1)}
+    costs |= {"peak_rss_mb": ("workers\nMB", 1), "broker_mb": ("broker\nMB", 1), "price": ("price\n¢", 100)}
     return [
         Column(head, lambda row, key=key, times=times: number(times * row[key]))
         for key, (head, times) in costs.items()

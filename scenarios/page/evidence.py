@@ -86,7 +86,12 @@ def _differs(field: str, claimed: Manifest, observed: Manifest) -> bool:
 def unequal(manifest: Manifest) -> dict[str, Sequence[str]]:
     """By entry, what is not equal about it; an entry without a sheet is absent."""
     adapters: Mapping[str, Manifest] = manifest.get("adapters", {})
-    return {name: known["unequal"] for name, known in adapters.items() if known.get("unequal")}
+    # Under a second profile a contender stands there again, as "NAME (profile)".
+    return {
+        name: known["unequal"]
+        for name, known in adapters.items()
+        if known.get("unequal") and " (" not in name
+    }
 
 
 def mutants(manifest: Manifest) -> Sheet | None:

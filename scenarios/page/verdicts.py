@@ -155,8 +155,14 @@ def controls(found: pd.DataFrame) -> Sheet:
         tested = own.loc[own.loc[:, "low"].notna()]
         flagged = int(tested.loc[:, "flagged"].sum())
         ratios = own.loc[:, "ratio"]
-        spread = f"{number(ratios.median())} ({number(ratios.min())}{TO}{number(ratios.max())})"
+        ends = (tested["low"].min(), tested["high"].max()) if len(tested) else (ratios.min(), ratios.max())
+        spread = f"{number(ratios.median())} ({TO.join(map(number, ends))})"
         texts = (name, measure.replace("_", " "), spread, str(len(tested)))
         lines.append(Line([*map(Cell, texts), Cell(str(flagged))]))
     heads = ["contender", "measure", "ratio", "compared", "said to differ"]
-    return Sheet("The same contender by two names; ratios over all settings", heads, lines, range(2, 5))
+    return Sheet(
+        "The same contender by two names: ratios, and their intervals over all settings",
+        heads,
+        lines,
+        range(2, 5),
+    )
