@@ -22,6 +22,9 @@ from scenarios.servers import Servers
 CONTENDERS = ("distq-postgres", "distq-redis")
 NEEDS = frozenset({Service.POSTGRES, Service.REDIS})
 
+AT_ONCE = "--no-conform"
+"""Contenders need not be looked at before each pair; versions without the option never do it."""
+
 _OLD, _NEW = "older version", "working tree"
 _SCENARIO = "backlog"
 
@@ -34,6 +37,7 @@ class Match:
         self._errands = Errands(servers.guard)
         self._directory = servers.guard.directory
         self._packages: dict[str, Path] = {}
+        self._at_once: dict[str, list[str]] = {_OLD: [], _NEW: []}
 
     def install(self, commit: str) -> None:
         """Build and install both. Raises ErrandFailed."""
@@ -43,6 +47,8 @@ class Match:
                 self._packages[side] = install(self._directory / side.split()[0], self._errands)
             except ErrandFailed as error:
                 raise ErrandFailed(f"{side}: it cannot be built or installed: {error}") from None
+            usage = self._errands.python("-m", "scenarios.run", "--help", packages=self._packages[side])
+            self._at_once[side] = [AT_ONCE] if AT_ONCE in usage else []
 
     def pairs(self, count: int, *, seed: int) -> Iterator[tuple[Rates, Rates]]:
         """What both reach, the older one first; which of them is measured first is random.
@@ -62,7 +68,11 @@ class Match:
         out, said = self._directory / name, "a contender is missing"
         try:
             self._errands.python(
-                "-m", "scenarios.run", *self._command(out, seed), packages=self._packages[side]
+                "-m",
+                "scenarios.run",
+                *self._at_once[side],
+                *self._command(out, seed),
+                packages=self._packages[side],
             )
         except ErrandFailed as error:
             said = str(error)
