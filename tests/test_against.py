@@ -135,6 +135,8 @@ def test_a_version_that_cannot_be_measured_is_one_line(
     redis: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(errands: Errands, *command: str | Path, packages: Path) -> str:
+        if "--help" in command:
+            return ""
         out = Path(command[-1])
         out.mkdir()
         rows = ["adapter,status,jobs_per_s,reason", "distq-postgres,ok,1000,", redis]
