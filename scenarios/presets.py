@@ -60,7 +60,7 @@ PRESETS = {
             f"--scenario promise --jobs 5000 --profile default,matched,tuned --adapters {_PROMISES}",
             f"--scenario capacity --for 3 --repeats 3 --adapters {_QUEUES}",
             f"--scenario sweep-workers --workers 1,2,3,4,6,8 --jobs 10000 --repeats 5 --adapters {_STORES}",
-            f"--scenario sensitivity --jobs 3000 --repeats 5 --adapters {_QUEUES}",
+            f"--scenario sensitivity --jobs 2000 --repeats 3 --adapters {_QUEUES}",
         ),
     ),
 }
