@@ -69,7 +69,7 @@ def _outcome(record: Record, jobs: pd.DataFrame | None) -> dict[str, Any]:
         return {"status": "unavailable", "reason": record.unavailable}
     if jobs is None:
         return {"status": "failed", "reason": "; ".join(result.failures)}
-    counts = moments.count(jobs, timeout=result.timeout)
+    counts = moments.count(jobs, jobs=record.setting.jobs, timeout=result.timeout)
     numbers = result.measured | _rates(record, jobs) | counts | statistics.cell_latencies(jobs)
     numbers |= {"longest_pause_s": steadiness.longest_pause_s(jobs), **steadiness.columns(jobs)}
     if record.setting.shape == "steady":
@@ -131,8 +131,16 @@ def _rates(record: Record, rows: pd.DataFrame) -> dict[str, float]:
     first = int(submitted["sent_ns"].min())
     if submitted["accepted_ns"].notna().any():
         rates["enqueue_s"] = (int(submitted["accepted_ns"].max()) - first) / _NS_PER_S
-    if finished := int(submitted["finished_ns"].count()):
-        start = first if record.setting.shape in ("burst", "churn") else int(submitted["intended_ns"].min())
-        rates["measured_s"] = (int(submitted["finished_ns"].max()) - start) / _NS_PER_S
-        rates["jobs_per_s"] = finished / rates["measured_s"]
+    finished = int(submitted["finished_ns"].count())
+    start = first if record.setting.shape in ("burst", "churn") else int(submitted["intended_ns"].min())
+    if finished and (took_ns := _end_ns(record, submitted) - start) > 0:
+        rates |= {"measured_s": took_ns / _NS_PER_S, "jobs_per_s": finished / took_ns * _NS_PER_S}
     return rates
+
+
+def _end_ns(record: Record, submitted: Any) -> int:
+    """The last finish; where the deadline came first that, for until then nothing more was done."""
+    if record.result and record.result.timeout and record.result.began_ns is not None:
+        limit_s = record.setting.workload(record.seed).limit_s
+        return record.result.began_ns + round(limit_s * _NS_PER_S)
+    return int(submitted["finished_ns"].max())

@@ -25,7 +25,7 @@ STEP = 4.0
 PRECISION = 1.1
 """The search ends where the lowest rate that failed is less than so many times the highest that held."""
 HIGHEST, STEPS_DOWN = 200_000.0, 2
-"""Jobs a second beyond which, and steps of the ramp below the start at which, nothing more is tried."""
+"""Jobs a second, and steps of the ramp below its start, beyond which nothing more is tried."""
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0, 1.05)
 """Of the capacity: the points of the curve."""
 FEWEST_JOBS = 100
@@ -38,11 +38,11 @@ Search = Generator[float, Row, float]
 def search(start: float, slo: Slo) -> Search:
     """The highest rate that holds: a ramp up (or down), then bisection on the log scale; 0 where none did."""
     low, high, rate = 0.0, math.inf, start
-    while low * STEP <= HIGHEST and rate >= start / STEP**STEPS_DOWN and not (low and high < math.inf):
+    while low < HIGHEST and rate >= start / STEP**STEPS_DOWN and not (low and high < math.inf):
         if slo.missed((yield rate)):
             high, rate = rate, rate / STEP if not low else rate
         else:
-            low, rate = rate, rate * STEP
+            low, rate = rate, min(rate * STEP, HIGHEST)
     while low and low * PRECISION < high < math.inf:
         middle = tidy(math.sqrt(low * high))
         if slo.missed((yield middle)):
@@ -84,13 +84,13 @@ def capacities(summary: pd.DataFrame, *, seed: int) -> pd.DataFrame:
         first = own.iloc[0]
         found = [_of_block(block) for _, block in own.groupby("block")]
         rates, limits = [rate for rate, _ in found], [limit for _, limit in found if limit]
-        interval = bootstrap_interval([rate or math.nan for rate in rates], seed=seed)
+        interval = bootstrap_interval(rates, seed=seed)
         low, high, coverage = interval or (np.nan,) * 3
         rows.append(
             {name: first[name] for name in keys}
             | {"contender": first["adapter"], "slo": first["slo"], "capacity": spread(rates).median}
             | {"low": low, "high": high, "coverage": coverage, "blocks": len(rates)}
-            | {"limit": max(limits, key=limits.count) if limits else "nothing up to the highest rate"}
+            | {"limit": max(limits, key=limits.count) if limits else f"nothing up to {HIGHEST:,.0f}/s"}
         )
     names = [*keys, "contender", "slo", "capacity", "low", "high", "coverage", "blocks", "limit"]
     return pd.DataFrame(rows, columns=names).sort_values("capacity", ascending=False, ignore_index=True)

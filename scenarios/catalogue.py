@@ -68,7 +68,7 @@ SCENARIOS: dict[str, Scenario] = {
         "steady",
         rate=200.0,
         seconds=4.0,
-        deadline_s=10.0,
+        deadline_s=15.0,
         slo="finish_p99<50ms",
     ),
     "churn": Scenario("a closed loop: 10,000 jobs are always on their way", "churn", jobs=(100_000,)),

@@ -68,7 +68,7 @@ def _add_run(parser: Parser) -> None:
     add("--preset", choices=PRESETS, help="several scenarios in one run, see below; in place of --scenario")
     add("--resume", type=Path, metavar="DIR", help="go on with a run that was interrupted")
     add("--adapters", type=arguments.adapters, metavar="A[,A…]", help="names from --list; all unless given")
-    add("--tier", choices=get_args(Tier), default="production", help="how durable the servers are")
+    add("--tier", choices=get_args(Tier), help="how durable the servers are; production unless given")
     add("--seed", type=arguments.seed, metavar="S", help="of the order of contenders and of the payloads")
     add("--out", type=Path, metavar="DIR", help="results/<UTC>-<scenario> unless given")
     add("--no-conform", action="store_true", help="time contenders without a look at their contract")

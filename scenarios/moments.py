@@ -42,22 +42,22 @@ def job_rows(producer: Records, workers: Records, *, intended_ns: Sequence[int] 
     return rows.rename_axis("job").reset_index()[list(JOBS)[1:]].astype("Int64")
 
 
-def count(rows: pd.DataFrame, *, timeout: bool) -> dict[str, int]:
+def count(rows: pd.DataFrame, *, jobs: int, timeout: bool) -> dict[str, int]:
     """How many jobs were lost, duplicated, unexpected, censored.
 
     Args:
         rows: of `job_rows`.
+        jobs: how many the workload has.
         timeout: the deadline came first. Then every job of the workload that had not finished is
             censored, sent or not; else what was accepted and did not finish is lost.
     """
     came: Any = rows.notna()
     finished = came["finished_ns"]
-    unfinished = int((came["intended_ns" if timeout else "accepted_ns"] & ~finished).sum())
     return {
-        "lost": 0 if timeout else unfinished,
+        "lost": 0 if timeout else int((came["accepted_ns"] & ~finished).sum()),
         "duplicated": int((rows.loc[:, "finishes"] > 1).sum()),
         "unexpected": int((finished & ~came["sent_ns"]).sum()),
-        "censored": unfinished if timeout else 0,
+        "censored": jobs - int((came["intended_ns"] & finished).sum()) if timeout else 0,
     }
 
 

@@ -89,7 +89,7 @@ def _options(parser: Parser, given: argparse.Namespace, command: list[str]) -> O
         command=command,
         expected=preset.expected if preset else "",
         named=given.adapters is not None,
-        tier=given.tier,
+        tier=given.tier or "production",
         seed=random.SystemRandom().randrange(arguments.LARGEST_SEED) if given.seed is None else given.seed,
         out=given.out or Path(),
         urls={service: getattr(given, name) for service, name in URLS.items()},
@@ -100,16 +100,19 @@ def _options(parser: Parser, given: argparse.Namespace, command: list[str]) -> O
 
 def _resume(parser: Parser, given: argparse.Namespace) -> Options:
     """The options of a run that was interrupted; servers of the user's own are to be named again."""
+    others = (*OF_A_CHAPTER, "preset", "adapters", "tier", "seed", "out")
+    if clash := next((name for name in others if getattr(given, name) is not None), None):
+        parser.error(f"--{clash.replace('_', '-')}: a run that is resumed has what it began with")
     path = given.resume / "manifest.json"
     try:
         manifest = json.loads(path.read_bytes())
         words, commit, seed = list(map(str, manifest["command"][3:])), manifest["commit"], manifest["seed"]
+        begun = {"commit": commit, "dirty": manifest["dirty"]}
     except (OSError, ValueError, KeyError, TypeError):
         parser.error(f"--resume {given.resume}: no run that began lies there: {path.name} cannot be read")
-    if commit != checkout()["commit"]:
-        parser.error(
-            f"--resume {given.resume}: commit {str(commit)[:10]} began it, whose code this is not; begin anew"
-        )
+    if begun != checkout():
+        code = f"{str(commit)[:10]}{'-dirty' * bool(begun['dirty'])}"
+        parser.error(f"--resume {given.resume}: commit {code} began it, whose code this is not; begin anew")
     was = parser.parse_args(words)
     for name in URLS.values():
         setattr(was, name, getattr(given, name) or getattr(was, name))

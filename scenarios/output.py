@@ -7,9 +7,14 @@ of both. summary.csv follows from them, so `python -m scenarios.verify` can comp
 from __future__ import annotations
 
 import csv
+import fcntl
 import gzip
 import hashlib
+import io
 import json
+import os
+import shutil
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +27,10 @@ from scenarios.columns import JOBS, SUMMARY
 from scenarios.masking import mask, masked
 
 RAW = ("cells.jsonl", "jobs.csv.gz")
+
+
+class OutputError(Exception):
+    """A run's folder cannot be gone on with; the message says why in one line."""
 
 
 class Output:
@@ -40,21 +49,43 @@ class Output:
     def create(self) -> None:
         """Make the folder, and the tables with their heads."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        self._hold()
         with self._summary.open("x", newline="") as file:
             csv.DictWriter(file, SUMMARY, lineterminator="\n").writeheader()
         self._records.touch()
         self._jobs.write_bytes(_packed(",".join(JOBS) + "\n"))
 
     def resume(self) -> None:
-        """Go on with a run that was interrupted: what was written of an unfinished cell is dropped."""
-        records = dict(read_records(self._records))
-        jobs = pd.read_csv(self._jobs, dtype=JOBS)
+        """Go on with a run that was interrupted: what was written of an unfinished cell is dropped.
+
+        Raises:
+            OutputError: it still runs, or its raw files are missing or damaged.
+        """
+        self._hold()
+        try:
+            records = list(read_records(self._records))
+            jobs = pd.read_csv(io.StringIO(_unpacked(self._jobs.read_bytes())), dtype=JOBS)
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{self.directory}: {str(error).splitlines()[0]}") from None
         by_cell = dict(iter(jobs.groupby("cell", observed=True)))
-        for path in (self._summary, self._records, self._jobs):
-            path.unlink()
-        self.create()
-        for key, record in records.items():
-            self.add(record, by_cell.get(key))
+        draft = Output(self.directory / "resumed")
+        shutil.rmtree(draft.directory, ignore_errors=True)
+        draft.id = self.id
+        draft.create()
+        for key, record in records:
+            draft.add(record, by_cell.get(key))
+        for path in draft.directory.iterdir():
+            path.replace(self.directory / path.name)
+        draft.directory.rmdir()
+        self.cells = draft.cells
+
+    def _hold(self) -> None:
+        """Keep others out of the folder until this process ends."""
+        self._lock = os.open(self.directory, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(f"{self.directory}: a run that is still under way writes there") from None
 
     def add(self, record: Record, jobs: pd.DataFrame | None) -> dict[str, Any]:
         """Append a cell: a row for each of its jobs (a gzip member of its own), its record, its row of the
@@ -107,6 +138,22 @@ def fields(row: Mapping[str, Any]) -> dict[str, str]:
 def hashes(directory: Path) -> dict[str, str]:
     """SHA-256 of each raw file."""
     return {name: hashlib.sha256((directory / name).read_bytes()).hexdigest() for name in RAW}
+
+
+def _unpacked(data: bytes) -> str:
+    """The text of all whole members of a gzip file; a last one that was cut short is left out."""
+    parts: list[bytes] = []
+    while data:
+        member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        try:
+            text = member.decompress(data)
+        except zlib.error:
+            break
+        if not member.eof:
+            break
+        parts.append(text)
+        data = member.unused_data
+    return b"".join(parts).decode()
 
 
 def _packed(text: str) -> bytes:

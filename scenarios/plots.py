@@ -137,7 +137,10 @@ def waits(summary: pd.DataFrame, jobs: pd.DataFrame, foot: str) -> Picture:
             look.write(axes, -1, {42: "mean, ms"}, color=QUIET)
             for row in rows.to_dict("records"):
                 _parts_row(axes, places[row["contender"]], row)
-        grid[-1][0].set(xlabel="share of the mean time from intended to finished, %", xlim=(0, 100))
+        grid[-1][0].set(
+            xlabel="share of the mean time from intended to finished (and to settled), %",
+            xlim=(0, 100),
+        )
         keys = [Patch(color=_PART_COLOURS[part], label=_PART_WORDS[part]) for part in PARTS]
         figure.legend(handles=keys, loc="outside upper right", ncols=len(keys), fontsize=7)
     return figure

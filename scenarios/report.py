@@ -32,6 +32,7 @@ from scenarios.page import verdicts
 from scenarios.page.sections import seed_of
 from scenarios.prices import Prices as Prices
 from scenarios.prices import price as price
+from scenarios.printing import TO
 from scenarios.printing import number as number
 from scenarios.prose import Prose as Prose
 from scenarios.prose import answers as answers
@@ -110,12 +111,34 @@ def median_ratio(run: Run, ratios: Iterable[float]) -> dict[str, float]:
 
 def print_table(run: Run, console: Console) -> None:
     """Print the run's table, in as many columns as the console has: `printing.print_table`."""
-    printing.print_table(table(run), console)
+    if len(rest := _without_searches(run)):
+        printing.print_table(tables.contenders(rest), console)
+    for line in _found(run):
+        console.print(line, highlight=False, markup=False)
 
 
 def markdown_table(run: Run) -> str:
     """The run's table as Markdown."""
-    return printing.markdown_table(table(run))
+    rest = _without_searches(run)
+    parts = [printing.markdown_table(tables.contenders(rest))] if len(rest) else []
+    return "\n".join([*parts, *(f"- {line}" for line in _found(run))])
+
+
+def _without_searches(run: Run) -> pd.DataFrame:
+    """The cells but for those of a search, which are by the dozen, and of its curve."""
+    return run.summary.loc[~run.summary.loc[:, "scenario"].isin([capacity.SCENARIO, capacity.CURVE])]
+
+
+def _found(run: Run) -> list[str]:
+    """What each search for a capacity found, in a line."""
+    if (run.summary.loc[:, "scenario"] != capacity.SCENARIO).all():
+        return []
+    lines = []
+    for row in capacities(run).to_dict("records"):
+        interval = f" ({number(row['low'])}{TO}{number(row['high'])}, {row['coverage']:.0%})"
+        told = f"{number(row['capacity'])} jobs/s{interval if row['low'] == row['low'] else ''}"
+        lines.append(f"{row['contender']}: {row['slo']} up to {told}, then missed: {row['limit']}")
+    return lines
 
 
 def costs(run: Run) -> str:

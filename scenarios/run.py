@@ -37,14 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: Options, interrupts: Interrupts) -> int:
-    from scenarios.output import Output
+    from scenarios.output import Output, OutputError
     from scenarios.servers import ServerError
 
     output = Output(given.out)
     try:
         failed = _measure(given, output, interrupts)
         return 1 if _show(output) or failed else 0
-    except ServerError as error:
+    except (ServerError, OutputError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -106,9 +106,10 @@ def _show(output: Output) -> bool:
 
 
 def _finished(output: Output) -> str:
-    if not output.cells:
-        return "no cell had ended"
     folder = output.directory
+    if not output.cells:
+        again = f"; {PROGRAM} --resume {folder} goes on" if (folder / "manifest.json").exists() else ""
+        return f"no cell had ended{again}"
     shows = f"python -m scenarios.report {folder} shows them"
     goes_on = f"{PROGRAM} --resume {folder} goes on"
     return f"the finished cells ({len(output.cells)}) are in {folder}; {shows}, {goes_on}"

@@ -24,6 +24,9 @@ from scenarios.progress import Progress
 from scenarios.servers import ServerError, Servers
 from scenarios.tasks import Row, Task, tasks, work_off
 
+_SAME = ("server", "source", "version")
+"""What must be the same of each server where a run goes on."""
+
 
 class Runner:
     """One run, while its servers are up."""
@@ -60,6 +63,10 @@ class Runner:
     def _begin(self, servers: Mapping[str, Any]) -> dict[str, Any]:
         if self._options.resumed:
             begun = json.loads((self._output.directory / "manifest.json").read_bytes())
+            for service, was in begun["servers"].items():
+                now = servers.get(service, {})
+                if other := next((name for name in _SAME if was.get(name) != now.get(name)), None):
+                    raise ServerError(f"{service} is not the one that the run began on: another {other}")
             self._adapters = begun["adapters"]
             return begun | {"resumed": [*begun.get("resumed", []), f"{datetime.now(UTC):%Y-%m-%d %H:%M}"]}
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -39,7 +40,7 @@ class Slo(NamedTuple):
             return "the producer"
         if row["status"] != "ok" or row.get("lost") or row.get("unexpected"):
             return str(row["status"]) if row["status"] != "ok" else "lost jobs"
-        if not row[self.column] < self.bound_ms:
+        if not row.get(self.column, math.nan) < self.bound_ms:
             return self.column.removesuffix("_ms")
         growth = row.get("backlog_growth", 0.0)
         return "a growing backlog" if growth > LARGEST_GROWTH else ""

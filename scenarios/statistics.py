@@ -170,6 +170,7 @@ def mean_parts(jobs: pd.DataFrame) -> dict[str, float]:
     accepted = accepted.where(accepted > sent, sent)
     accepted = accepted.where(accepted < started, started)
     settled = (shown.loc[:, "settled_ns"] - finished).dropna()
+    settled = settled[settled >= 0]  # who acknowledges before the run has settled by then
     settling = settled if len(settled) else pd.Series([0])
     spans = (sent - intended, accepted - sent, started - accepted, finished - started, settling)
     return {part: float(span.mean()) / _NS_PER_MS for part, span in zip(PARTS, spans, strict=True)}

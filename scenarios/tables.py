@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from scenarios.columns import COSTS, COUNTS, FROM_SENT, LATENCIES, LOAD, SETTLE
+from scenarios.controls import original
 from scenarios.derived import with_derived
 from scenarios.statistics import (
     BASELINE,
@@ -104,7 +105,7 @@ def family(contender: str) -> str:
 
 def is_ceiling(contender: str) -> bool:
     """Whether this is no queue but a measure of what the harness or a storage could do at most."""
-    return family(contender) in _CEILINGS
+    return family(original(contender)) in _CEILINGS
 
 
 def groups(frame: pd.DataFrame) -> Iterator[tuple[dict[Any, Any], pd.DataFrame]]:

@@ -24,6 +24,10 @@ _QUEUES: Mapping[Tier, tuple[str, str]] = {
     "production": ("durable, classic", "persistent"),
     "strict": ("durable, quorum", "persistent"),
 }
+_WORDS = {"1": "yes", "0": "no"}
+"""Where CONFIG is forbidden INFO tells, in numbers."""
+NOT_READABLE = "not readable"
+"""What a server does not let be seen proves nothing, for or against; the manifest says so."""
 _MODES = ("delivery_mode", "task_default_delivery_mode")
 _CONFIRMS = ("publisher_confirms", "confirm_publish")
 
@@ -59,8 +63,9 @@ def _own(settings: Mapping[str, str], service: Service) -> dict[str, str]:
 
 def _wrong(wanted: Mapping[str, Collection[str]], settings: Mapping[str, str]) -> Iterator[str]:
     for name, values in wanted.items():
-        if name in settings and settings[name] not in values:
-            yield f"{name} {settings[name]}, not {' or '.join(sorted(values))}"
+        told = _WORDS.get(settings.get(name, ""), settings.get(name, ""))
+        if told and told not in values and not told.startswith(NOT_READABLE):
+            yield f"{name} {told}, not {' or '.join(sorted(values))}"
 
 
 def _wrong_queue(tier: Tier, settings: Mapping[str, str]) -> Iterator[str]:

@@ -38,6 +38,8 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"{given.directory}: {len(differences)} differences{more}; do not use these numbers")
         return 1
     cells, jobs = len(run.summary), len(run.jobs)
+    if not (given.directory / "report.html").exists():
+        print(f"{given.directory}: there is no report.html to compare")
     print(f"{given.directory}: {cells} cells and {jobs:,} jobs give the same numbers ({run.seal})")
     return 0
 
@@ -79,7 +81,9 @@ def _in_summary(directory: Path) -> Iterator[str]:
     for cell in sorted(map(str, by_cell.keys() - records.keys())):
         yield f"{cell}: in jobs.csv.gz, but not in cells.jsonl"
     for cell in sorted(records.keys() & rows.keys()):
-        jobs = by_cell.get(cell)
+        jobs, result = by_cell.get(cell), records[cell].result
+        if jobs is not None and (result is None or result.began_ns is None):
+            yield f"{cell}: has jobs, though by cells.jsonl it was never measured"
         again = fields(
             accounts.row(run.id, records[cell], None if jobs is None else jobs.drop(columns="cell"))
         )
@@ -91,11 +95,14 @@ def _in_summary(directory: Path) -> Iterator[str]:
 
 def _in_report(directory: Path) -> Iterator[str]:
     from scenarios import page
+    from scenarios.environment import checkout
     from scenarios.folder import load
 
     path = directory / page.NAME
     if path.exists() and path.read_text() != page.render(load(directory)):
-        yield f"{path.name}: the raw rows give another page"
+        began, here = load(directory).manifest.get("commit"), checkout()["commit"]
+        other = "" if began == here else f"; commit {str(began)[:10]} made it, this is other code"
+        yield f"{path.name}: the raw rows give another page{other}"
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from scenarios import page, report, verify
+from scenarios.output import Output, OutputError
 from tests import synthetic
 from tests.conftest import RunScenario
 
@@ -28,7 +29,7 @@ def copy(made: Path, tmp_path: Path) -> Path:
 def test_a_run_gives_the_same_numbers_again(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert verify.main([str(copy)]) == 0
     said = capsys.readouterr().out
-    assert said.startswith(f"{copy}: 30 cells and ")
+    assert f"{copy}: 30 cells and " in said
     assert report.load(copy).seal in said
 
 
@@ -74,6 +75,18 @@ def test_a_cell_too_few_or_too_many_is_seen(copy: Path, capsys: pytest.CaptureFi
     assert "in only one of cells.jsonl and summary.csv" in capsys.readouterr().out
 
 
+def test_jobs_of_a_cell_that_never_ran_are_seen(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = copy / "cells.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines[0] |= {"result": None, "unavailable": "no licence"}
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert verify.main([str(copy)]) == 1
+    assert (
+        f"{lines[0]['cell']}: has jobs, though by cells.jsonl it was never measured"
+        in capsys.readouterr().out
+    )
+
+
 def test_a_page_that_says_something_else_is_seen(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = page.write(report.load(copy))
     assert verify.main([str(copy)]) == 0
@@ -93,8 +106,9 @@ def test_an_interrupted_run_goes_on_with_the_cells_that_are_missing(tmp_path: Pa
     assert run(*words)[0] == 0
     whole = [line.split(",")[1] for line in (out / "summary.csv").read_text().splitlines()[1:]]
     first = (out / "cells.jsonl").read_text().splitlines(keepends=True)
-    # As after a kill: one cell is whole, one cut short in the middle of its line, its jobs already there.
+    # As after a kill: one cell is whole, one cut short in the middle of its line, the jobs of the last too.
     (out / "cells.jsonl").write_text(first[0] + first[1][:50])
+    (out / "jobs.csv.gz").write_bytes((out / "jobs.csv.gz").read_bytes()[:-40])
     status, said = run("--resume", str(out))
     assert status == 0, said
     assert "b1-null-50" not in said.split("contender")[0]
@@ -110,7 +124,7 @@ def test_an_interrupted_run_goes_on_with_the_cells_that_are_missing(tmp_path: Pa
         (None, "no run that began lies there"),
         ("{}", "no run that began lies there"),
         (
-            '{"command": ["python", "-m", "scenarios.run"], "seed": 1, "commit": "0123"}',
+            '{"command": ["python", "-m", "scenarios.run"], "seed": 1, "commit": "0123", "dirty": false}',
             "commit 0123 began it",
         ),
     ],
@@ -123,6 +137,27 @@ def test_what_cannot_be_resumed_is_one_line(
     status, told = run("--resume", str(tmp_path))
     assert (status, told.count("\n")) == (2, 1)
     assert said in told
+
+
+def test_a_resumed_run_has_what_it_began_with(tmp_path: Path, run: RunScenario) -> None:
+    status, told = run("--resume", str(tmp_path), "--jobs", "7")
+    assert (status, told.count("\n")) == (2, 1)
+    assert "--jobs: a run that is resumed has what it began with" in told
+
+
+def test_a_folder_has_one_run_at_a_time(tmp_path: Path) -> None:
+    first = Output(tmp_path / "run")
+    first.create()
+    with pytest.raises(OutputError, match="a run that is still under way writes there"):
+        Output(tmp_path / "run").resume()
+
+
+def test_raw_files_that_are_damaged_are_one_line(copy: Path) -> None:
+    (copy / "cells.jsonl").write_bytes(b"\xff\n")
+    before = (copy / "jobs.csv.gz").read_bytes()
+    with pytest.raises(OutputError, match=synthetic.RUN_ID):
+        Output(copy).resume()
+    assert (copy / "jobs.csv.gz").read_bytes() == before
 
 
 def test_more_than_one_process_may_send(tmp_path: Path, run: RunScenario) -> None:

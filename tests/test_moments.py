@@ -44,7 +44,7 @@ def workers(*jobs: int) -> Records:
 
 def counts(sent: Records, ran: Records, *, jobs: int, timeout: bool = False) -> dict[str, int]:
     rows = moments.job_rows(sent, ran, intended_ns=[50] * jobs)
-    return moments.count(rows, timeout=timeout)
+    return moments.count(rows, jobs=jobs, timeout=timeout)
 
 
 def test_all_went_well() -> None:
@@ -69,6 +69,12 @@ def test_an_unexpected_job_does_not_hide_a_loss() -> None:
 def test_at_the_deadline_all_that_has_not_finished_is_censored_sent_or_not() -> None:
     found = counts(producer([0, 1, 2], accepted=[0, 1]), workers(0), jobs=5, timeout=True)
     assert found == {"lost": 0, "duplicated": 0, "unexpected": 0, "censored": 4}
+
+
+def test_what_a_closed_loop_never_came_to_send_is_censored_too() -> None:
+    ran = workers(0, 1)
+    rows = moments.job_rows(producer([0, 1, 2]), ran, intended_ns=None)
+    assert moments.count(rows, jobs=10, timeout=True)["censored"] == 8
 
 
 def test_a_job_that_ran_before_it_was_sent_is_unexpected() -> None:

@@ -48,7 +48,7 @@ def test_a_cell_holds_a_level_or_says_what_it_missed(change: dict[str, Any], mis
 
 
 @pytest.mark.parametrize(
-    ("holds", "least", "most"), [(5000, 4500, 5000), (37, 33, 37), (3, 0, 0), (1e9, 5e4, 2e5)]
+    ("holds", "least", "most"), [(5000, 4500, 5000), (37, 33, 37), (3, 0, 0), (1e9, 2e5, 2e5)]
 )
 def test_a_search_ends_just_below_the_highest_rate_that_holds(
     holds: float, least: float, most: float
@@ -87,6 +87,22 @@ def test_each_block_has_a_capacity_of_its_own_and_all_an_interval() -> None:
     )
     assert 799 < best["low"] < 900 < best["high"] < 1001
     assert (worst["contender"], worst["capacity"]) == ("never", 0)
+
+
+def test_a_block_in_which_no_rate_held_counts_as_none() -> None:
+    rows = [
+        _cell(block, "queue", 100.0, 10 if holds else 60)
+        for block, holds in enumerate([False, False, True, True, True], 1)
+    ]
+    (found,) = capacities(pd.DataFrame(rows), seed=1).to_dict("records")
+    assert (found["capacity"], found["low"], found["high"]) == (100, 0, pytest.approx(100))
+
+
+def test_who_could_not_be_measured_has_no_capacity() -> None:
+    rows = [_cell(1, "absent", 100.0, np.nan) | {"status": "unavailable"}]
+    (found,) = capacities(pd.DataFrame(rows), seed=1).to_dict("records")
+    assert np.isnan(found["capacity"])
+    assert found["limit"] == "unavailable"
 
 
 def _cell(block: int, adapter: str, rate: float, finish_ms: float) -> dict[str, Any]:

@@ -133,6 +133,13 @@ def test_what_came_before_a_job_was_intended_takes_no_part() -> None:
     assert parts == {"unsent": 0, "sending": 0, "queued": 2, "running": 1, "settling": 0}
 
 
+def test_who_acknowledges_before_the_run_settles_in_no_time() -> None:
+    ms = 10**6
+    frame = jobs((0, 1 * ms, 2 * ms, 3 * ms, 103 * ms))
+    frame.loc[0, "settled_ns"] = frame.loc[0, "started_ns"]
+    assert mean_parts(frame) == {"unsent": 1, "sending": 1, "queued": 1, "running": 100, "settling": 0}
+
+
 def test_a_job_started_before_its_enqueue_call_returned_was_never_queued() -> None:
     ms = 10**6
     parts = mean_parts(jobs((0, 1 * ms, 9 * ms, 4 * ms, 6 * ms), (0, 1 * ms, None, 4 * ms, None)))

@@ -40,6 +40,13 @@ def test_a_server_that_is_less_durable_is_named(service: str, settings: dict[str
     assert line == f"tier production, but {service} has {said}; set it, or name its own tier by --tier"
 
 
+def test_what_a_server_does_not_let_be_seen_proves_nothing() -> None:
+    hidden = {"appendonly": "not readable: NOPERM", "appendfsync": "not readable: NOPERM"}
+    assert tiers.of_servers("production", {"redis": hidden}) == []
+    assert tiers.of_contender("production", "matched", {"redis.appendonly": "1"}) == []
+    assert tiers.of_contender("memory", "matched", {"redis.appendonly": "1"})
+
+
 QUEUE = {"rabbitmq.queue": "durable, classic", "delivery_mode": "persistent", "publisher_confirms": "True"}
 
 

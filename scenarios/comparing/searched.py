@@ -40,4 +40,6 @@ def _found(cells: pd.DataFrame) -> pd.DataFrame:
     if (cells.loc[:, "status"] == "unavailable").all():
         return row
     (capacity,) = capacities(cells, seed=0).loc[:, "capacity"]
-    return row.assign(jobs_per_s=capacity, status="ok", reason="")
+    sums = {name: cells.loc[:, name].sum() for name in ("lost", "unexpected")}
+    failed = (cells.loc[:, "status"] == "failed").any()
+    return row.assign(jobs_per_s=capacity, status="failed" if failed else "ok", reason="", **sums)

@@ -203,7 +203,8 @@ def flips(steps: pd.DataFrame) -> Answer:
 def ceiling(summary: pd.DataFrame) -> str:
     """What the harness itself can reach under the last setting; empty where nobody measured it."""
     *_, (setting, cells) = groups(summary)
-    rate = spread(cells.loc[cells.loc[:, "adapter"] == "null", "jobs_per_s"]).median
+    sound = (cells.loc[:, "adapter"] == "null") & (cells.loc[:, "status"] == "ok")
+    rate = spread(cells.loc[sound, "jobs_per_s"]).median
     if setting["rate"] > 0 or pd.isna(rate):
         return ""
     return f"Without any broker the harness reaches {number(rate)} jobs/s: nobody can be measured above that."
