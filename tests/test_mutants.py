@@ -36,9 +36,7 @@ def only_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def count_duplicates(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     count = moments.count
-    monkeypatch.setattr(
-        moments, "count", lambda rows, *, timeout: count(rows, timeout=timeout) | {"duplicated": number}
-    )
+    monkeypatch.setattr(moments, "count", lambda rows, **given: count(rows, **given) | {"duplicated": number})
 
 
 @pytest.mark.timeout(300)
