@@ -17,12 +17,17 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: what it is, why it matters, and the command that mends it."""
+    """One thing that was looked at: what it is, why it matters, and the command that mends it.
+
+    What concerns a queue says which, and of which kind it is: `paused`, `dead`, …
+    """
 
     severity: Severity
     what: str
     why: str = ""
     remedy: str = ""
+    kind: str = ""
+    queue: str = ""
 
 
 LARGE_SKEW = 2.0

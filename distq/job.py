@@ -27,6 +27,9 @@ AGEING = 3600.0
 ALIVE = 60.0
 """Seconds within which a worker process must have announced itself for its queues to be listed."""
 
+Tallies = Mapping[str, Mapping[str, int]]
+"""How many attempts ended, by queue and by kind of outcome; kinds with none may be absent."""
+
 HISTORY = 25
 """Attempts that a job remembers, the latest ones."""
 
@@ -200,9 +203,10 @@ class JobRecord(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """Which jobs of a queue: in a state, and of a task, with a text in the error, older than seconds.
+    """Which jobs of a queue: in a state, and of a task, with a text in the error, of an age in seconds.
 
-    Age counts from the end for jobs that have ended, else from the enqueue.
+    Age counts from the end for jobs that have ended, else from the enqueue. `newer` is what it is less than;
+    0 for any.
     """
 
     queue: str
@@ -210,6 +214,7 @@ class Filter(NamedTuple):
     task: str = ""
     text: str = ""
     older: float = 0.0
+    newer: float = 0.0
 
 
 class Page(NamedTuple):
@@ -237,7 +242,8 @@ class Tick(NamedTuple):
 class Presence(NamedTuple):
     """A worker process that is alive: where it runs, which queues it serves, which tasks it knows.
 
-    `seen` is how many seconds ago it last said so.
+    `seen` is how many seconds ago it last said so. `vitals` is what else it says of itself, kept by storages
+    as it is. `tallies` are those of the process, from its start.
     """
 
     name: str
@@ -246,6 +252,15 @@ class Presence(NamedTuple):
     queues: tuple[str, ...]
     tasks: tuple[str, ...]
     seen: float = 0.0
+    vitals: bytes = b""
+    tallies: Tallies = MappingProxyType({})
+
+
+class Recent(NamedTuple):
+    """How many jobs ended lately, and how many seconds ago the first of them did; 0 where none."""
+
+    jobs: int = 0
+    since: float = 0.0
 
 
 class Schedule(NamedTuple):

@@ -42,7 +42,9 @@ from distq.job import (
     Outcome,
     Page,
     Presence,
+    Recent,
     Schedules,
+    Tallies,
     Tick,
 )
 
@@ -168,11 +170,23 @@ class Storage(Protocol):
         """What is known of a job, or None. Raises JobNotFound for an id that is not one of ours."""
         ...
 
-    def find(self, filter: Filter, *, after: str = "", limit: int) -> Op[Page]:
+    def find(self, filter: Filter, *, after: str = "", limit: int, latest: bool = False) -> Op[Page]:
         """A page of up to `limit` jobs in the order of leasing, of when they are due, or of their end; those
-        that run in any.
+        that run in any. With `latest` in the reverse order; `after` is then of a page in that order too.
 
         A page may be short, even empty, and yet have a next one: the search is bounded too.
+        """
+        ...
+
+    def holder(self, queue: str, key: str) -> Op[str | None]:
+        """The id of the job that claimed a key last, whether it still has it or not; None where that is not
+        known any more.
+        """
+        ...
+
+    def recent(self, queue: str, *, within: float, most: int) -> Op[Mapping[JobState, Recent]]:
+        """How many jobs of a queue ended in the last `within` seconds, by the state they ended in: the latest
+        `most` of each at most. Those that have been forgotten meanwhile do not count.
         """
         ...
 
@@ -192,12 +206,18 @@ class Storage(Protocol):
         """Say that a worker process is alive."""
         ...
 
-    def leave(self, worker: str) -> Op[None]:
-        """Say that a worker process has ended."""
+    def leave(self, worker: str, *, tallies: Tallies | None = None) -> Op[None]:
+        """Say that a worker process has ended, with its last tallies where they are known."""
         ...
 
     def workers(self, *, within: float) -> Op[list[Presence]]:
         """The worker processes that announced themselves within so many seconds."""
+        ...
+
+    def tallies(self) -> Op[Tallies]:
+        """The tallies of all worker processes, also of those that have ended, by what each said last. So no
+        figure ever falls.
+        """
         ...
 
     def schedules(self, queue: str, names: Sequence[str]) -> Op[Schedules]:

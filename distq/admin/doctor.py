@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from distq.admin.bulk import find
 from distq.admin.overview import live_workers, queue_views
@@ -39,14 +40,22 @@ def examine_queues(storage: Storage) -> Steps[list[Finding]]:
     """What waits in the queues, and whether anybody can run it."""
     views = yield from queue_views(storage)
     workers = yield from live_workers(storage)
+    running = f"{len(views)} with jobs or workers, {len(workers)} live worker processes"
+    findings = yield from examine_views(storage, views, workers)
+    return findings or [Finding(Severity.OK, f"queues: {running}, nothing is stuck")]
+
+
+def examine_views(
+    storage: Storage, views: Sequence[QueueView], workers: Sequence[Presence]
+) -> Steps[list[Finding]]:
+    """What is wrong with these queues, which these workers serve."""
     findings: list[Finding] = []
     for view in views:
         crew = [worker for worker in workers if view.name in worker.queues]
         looks = [_unserved(view), _paused(view), _dead(view)]
         looks += yield from _unknown_tasks(storage, view, crew)
         findings += [finding for finding in looks if finding]
-    running = f"{len(views)} with jobs or workers, {len(workers)} live worker processes"
-    return findings or [Finding(Severity.OK, f"queues: {running}, nothing is stuck")]
+    return findings
 
 
 def _unserved(view: QueueView) -> Finding | None:
@@ -58,6 +67,8 @@ def _unserved(view: QueueView) -> Finding | None:
         f"queue {view.name}: no live worker serves it, and {plural(waiting, 'job')} could run",
         "nothing of it runs",
         f"distq worker MODULE:APP --queues {view.name}",
+        kind="unserved",
+        queue=view.name,
     )
 
 
@@ -66,7 +77,8 @@ def _paused(view: QueueView) -> Finding | None:
     if not view.paused or not waiting:
         return None
     what = f"queue {view.name}: is paused, and {plural(waiting, 'job')} could run"
-    return Finding(Severity.WARNING, what, "nothing of it starts", f"distq resume {view.name}")
+    remedy = f"distq resume {view.name}"
+    return Finding(Severity.WARNING, what, "nothing of it starts", remedy, kind="paused", queue=view.name)
 
 
 def _dead(view: QueueView) -> Finding | None:
@@ -78,6 +90,8 @@ def _dead(view: QueueView) -> Finding | None:
         f"queue {view.name}: {dead:,} jobs are dead",
         "they failed for good, and nobody has replayed or removed them",
         f"distq list {view.name} --state dead; then distq replay --queue {view.name}, or distq purge",
+        kind="dead",
+        queue=view.name,
     )
 
 
@@ -95,6 +109,8 @@ def _unknown_tasks(storage: Storage, view: QueueView, crew: list[Presence]) -> S
             " and no live worker knows it",
             "they wait until a worker comes that does",
             f"deploy workers that know it, or distq cancel --queue {view.name} --task {task}",
+            kind="unknown-task",
+            queue=view.name,
         )
         for task, number in unknown.most_common()
     ]

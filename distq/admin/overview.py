@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from distq.admin.views import QueueView
-from distq.job import Presence
+from distq.job import Filter, JobState, Presence
 from distq.steps import Steps, do
 from distq.storage import Storage
 
@@ -31,6 +31,18 @@ def queue_views(storage: Storage, names: Collection[str] = ()) -> Steps[list[Que
     found: list[QueueView] = []
     for name in names or paused:
         counts = yield from do(storage.counts(name))
-        view = QueueView.of(name, paused=paused.get(name, False), counts=counts, workers=workers)
+        oldest = (yield from _oldest(storage, name)) if counts.get(JobState.READY) else None
+        view = QueueView.of(
+            name, paused=paused.get(name, False), counts=counts, workers=workers, oldest=oldest
+        )
         found.append(view)
     return found
+
+
+def _oldest(storage: Storage, queue: str) -> Steps[float | None]:
+    """How long the job that is next has been ready."""
+    page = yield from do(storage.find(Filter(queue, JobState.READY), limit=1))
+    if not page.jobs:
+        return None
+    now = yield from time_of(storage, queue)
+    return max(now - (page.jobs[0].ready_at or now), 0.0)

@@ -126,33 +126,27 @@ class JobView(View):
         )
 
 
-class WorkerView(View):
-    """A worker process that is alive. `seen` is how many seconds ago it last said so."""
-
-    name: str
-    host: str
-    pid: int
-    queues: list[str]
-    tasks: list[str]
-    seen: float
-
-    @classmethod
-    def of(cls, presence: Presence) -> WorkerView:
-        """The view of a presence."""
-        return cls.model_validate(presence._asdict())
-
-
 class QueueView(View):
-    """A queue: how many jobs are in each state, and the names of the live workers that serve it."""
+    """A queue: how many jobs are in each state, and the names of the live workers that serve it.
+
+    `oldest` is how many seconds the first ready job has waited; None where none is ready.
+    """
 
     name: str
     paused: bool
     counts: dict[JobState, int]
     workers: list[str]
+    oldest: float | None = None
 
     @classmethod
     def of(
-        cls, name: str, *, paused: bool, counts: Mapping[JobState, int], workers: list[Presence]
+        cls,
+        name: str,
+        *,
+        paused: bool,
+        counts: Mapping[JobState, int],
+        workers: list[Presence],
+        oldest: float | None,
     ) -> QueueView:
         """The view of a queue. `workers` may serve other queues."""
         return cls(
@@ -160,6 +154,7 @@ class QueueView(View):
             paused=paused,
             counts={state: counts.get(state, 0) for state in JobState},
             workers=[worker.name for worker in workers if name in worker.queues],
+            oldest=oldest,
         )
 
 

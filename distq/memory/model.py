@@ -247,4 +247,5 @@ class Queue:
             filter.task in ("", record.task)
             and filter.text.encode() in record.body
             and since <= now - filter.older
+            and (not filter.newer or since > now - filter.newer)
         )

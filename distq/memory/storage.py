@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from distq.errors import ConfigurationError
@@ -25,8 +25,10 @@ from distq.job import (
     Outcome,
     Page,
     Presence,
+    Recent,
     Schedule,
     Schedules,
+    Tallies,
     Tick,
     one_of_each,
 )
@@ -46,6 +48,7 @@ class MemoryStorage:
         self.clock = clock
         self._queues: dict[str, Queue] = {}
         self._workers: dict[str, tuple[Presence, float]] = {}
+        self._past: Tallies = {}
         self._watched: set[str] = set()
         self._listeners: set[MemoryListener] = set()
         self._lock = threading.RLock()
@@ -217,20 +220,42 @@ class MemoryStorage:
         split_id(job_id)
         return _op(lambda: next((entry.record for entry in self._known([job_id])), None))
 
-    def find(self, filter: Filter, *, after: str = "", limit: int) -> Op[Page]:
+    def find(self, filter: Filter, *, after: str = "", limit: int, latest: bool = False) -> Op[Page]:
         def search() -> Page:
             model, now = self._queue(filter.queue), self.clock()
-            start = float("-inf"), -1
+            entries = [e for e in model.in_state(filter.state) if e.expires_at > now]
+            if latest:
+                entries.reverse()
             if after:
                 position, _, arrival = after.partition("/")
                 start = float(position), int(arrival)
-            entries = [e for e in model.in_state(filter.state) if e.position > start and e.expires_at > now]
+                entries = [e for e in entries if (e.position < start if latest else e.position > start)]
             found = [entry for entry in entries if model.matches(entry, filter, now)]
             more = len(found) > limit
             last = "{!r}/{}".format(*found[limit - 1].position) if more else ""
             return Page([entry.record for entry in found[:limit]], last)
 
         return _op(search)
+
+    def holder(self, queue: str, key: str) -> Op[str | None]:
+        def look() -> str | None:
+            claim = self._queue(queue).claims.get(key)
+            return claim.job_id if claim else None
+
+        return _op(look)
+
+    def recent(self, queue: str, *, within: float, most: int) -> Op[Mapping[JobState, Recent]]:
+        def look() -> Mapping[JobState, Recent]:
+            now, model = self.clock(), self._queue(queue)
+            found: dict[JobState, Recent] = {}
+            for state in filter(lambda state: state.ended, JobState):
+                ages = [now - (entry.record.ended_at or 0.0) for entry in model.in_state(state)]
+                late = sorted(age for age in ages if age <= within)[:most]
+                if late:
+                    found[state] = Recent(len(late), late[-1])
+            return found
+
+        return _op(look)
 
     def counts(self, queue: str) -> Op[Mapping[JobState, int]]:
         def tally() -> Mapping[JobState, int]:
@@ -253,8 +278,16 @@ class MemoryStorage:
     def announce(self, presence: Presence) -> Op[None]:
         return _op(lambda: self._workers.update({presence.name: (presence, self.clock())}))
 
-    def leave(self, worker: str) -> Op[None]:
-        return _op(lambda: self._workers.pop(worker, None) and None)
+    def leave(self, worker: str, *, tallies: Tallies | None = None) -> Op[None]:
+        def forget() -> None:
+            presence, _ = self._workers.pop(worker, (None, 0.0))
+            if presence:
+                self._past = _sum([self._past, presence.tallies if tallies is None else tallies])
+
+        return _op(forget)
+
+    def tallies(self) -> Op[Tallies]:
+        return _op(lambda: _sum([self._past, *(presence.tallies for presence, _ in self._workers.values())]))
 
     def workers(self, *, within: float) -> Op[list[Presence]]:
         return _op(lambda: self._alive(within))
@@ -375,6 +408,14 @@ class MemoryStorage:
 
     def _held(self, job_id: str, token: str) -> Entry | None:
         return self._queue_of(job_id).held(job_id, token)
+
+
+def _sum(all_of_them: Iterable[Tallies]) -> Tallies:
+    totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for tallies in all_of_them:
+        for queue, kinds in tallies.items():
+            totals[queue].update(kinds)
+    return {queue: dict(kinds) for queue, kinds in totals.items()}
 
 
 def _op(call: Callable[[], T]) -> Op[T]:
