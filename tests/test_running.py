@@ -35,8 +35,8 @@ def slots() -> Iterator[Slots]:
 def test_a_job_whose_lease_came_back_may_run_twice_in_a_process(slots: Slots) -> None:
     running = Running(slots, hard_cancel=False)
     lost, current = attempt(token="lost"), attempt(token="current")
-    running.begin(lost)
-    running.begin(current)
+    running.begin(lost, time.monotonic())
+    running.begin(current, time.monotonic())
     running.end(lost)
     running.cancel({"mail:1"})
     assert (lost.job.stopping, current.job.stopping) == (False, True)
@@ -47,7 +47,7 @@ def test_a_job_whose_lease_came_back_may_run_twice_in_a_process(slots: Slots) ->
 def test_limits_are_told_in_their_order(slots: Slots) -> None:
     running, run = Running(slots, hard_cancel=False), attempt(limits=Limits(soft=0.0, hard=60.0))
     assert running.next_limit == NEVER
-    running.begin(run)
+    running.begin(run, time.monotonic())
     assert running.next_limit == run.soft_at
     assert running.overdue() == []
     assert run.timed_out
@@ -82,8 +82,8 @@ def interrupted_while_waiting(run: Run) -> None:
 def test_the_supervisor_sees_what_runs_and_until_when(slots: Slots) -> None:
     running, free = Running(slots, hard_cancel=True), attempt(token="free")
     limited = attempt(limits=Limits(hard=60.0), token="limited")
-    running.begin(free)
-    running.begin(limited)
+    running.begin(free, time.monotonic())
+    running.begin(limited, time.monotonic())
     assert sorted(slots.begun()) == [
         Begun("mail:1", "free", NEVER),
         Begun("mail:1", "limited", limited.hard_at),

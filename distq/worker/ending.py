@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Callable
 
 from distq.job import JobState
 from distq.storage import Storage
 from distq.worker.intake import Intake
+from distq.worker.memory import peak
 from distq.worker.settings import Settings
 from distq.worker.watchdog import Watchdog
 
@@ -22,8 +21,7 @@ RECYCLED, STUCK = 75, 76
 LOOK = 1.0
 """Seconds between looks at the counts of a burst."""
 
-_MEBIBYTE = 2**20 if sys.platform == "darwin" else 2**10
-"""What `ru_maxrss` counts in: bytes, or KiB."""
+_MEBIBYTE = 2**20
 
 
 class Ending:
@@ -75,7 +73,7 @@ class Ending:
 
     def _too_large(self) -> bool:
         limit = self._settings.max_memory
-        return bool(limit) and resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > limit * _MEBIBYTE
+        return bool(limit) and peak() > limit * _MEBIBYTE
 
     def _all_done(self) -> bool:
         """Whether nothing is ready or runs, in other processes too: what fails there may be ready again."""

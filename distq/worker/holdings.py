@@ -37,6 +37,11 @@ class Holdings:
         """Until when, on the monotonic clock, the leases are surely ours."""
         return self._extended_at + self._ttl
 
+    @property
+    def age(self) -> float:
+        """How many seconds ago the leases were taken or renewed; 0 where there are none."""
+        return time.monotonic() - self._extended_at if self._leases else 0.0
+
     def note(self, job_id: str, progress: bytes) -> None:
         """Take a job's progress to the storage at the next renewal."""
         self._progress[job_id] = progress

@@ -119,7 +119,7 @@ class ThreadLane:
             limits = execution.limits(app, lease)
             kind = Run if limits is NO_LIMITS else ThreadRun
             attempt = kind(lease, CurrentJob(lease, holdings.note), limits)
-            running.begin(attempt)
+            running.begin(attempt, started)
             outcome = execution.run(app, attempt)
             running.end(attempt)
             done(outcome, clock() - started)
@@ -179,7 +179,7 @@ class LoopLane:
             return
         limits = execution.limits(context.app, lease)
         attempt = TaskRun(lease, CurrentJob(lease, context.holdings.note), limits)
-        context.running.begin(attempt)
+        context.running.begin(attempt, started)
         outcome = await execution.arun(context.app, attempt)
         context.running.end(attempt)
         context.done(outcome, time.monotonic() - started)

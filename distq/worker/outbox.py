@@ -11,6 +11,7 @@ from distq.errors import SchemaError, StorageError, StorageUnavailable
 from distq.job import DONE, Lease, Outcome, OutcomeKind
 from distq.storage import Storage
 from distq.worker import execution
+from distq.worker.tally import Tally
 
 GATHER = 0.025
 """Seconds that an outcome waits for others, at most, while jobs wait in the process anyway."""
@@ -19,9 +20,9 @@ GATHER = 0.025
 class Outbox:
     """The outcomes of one worker process that the storage has not taken yet."""
 
-    def __init__(self, storage: Storage, keep: float, batch: int) -> None:
+    def __init__(self, storage: Storage, keep: float, batch: int, tally: Tally) -> None:
         """`keep` is the time to live of results in seconds, `batch` how many outcomes go at once."""
-        self._storage, self._keep, self._batch = storage, keep, batch
+        self._storage, self._keep, self._batch, self._tally = storage, keep, batch, tally
         self._fresh: deque[tuple[Outcome, float]] = deque()
         self._unsettled: list[Outcome] = []
         self._settled_at = 0.0

@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import threading
 import time
+from operator import itemgetter
 
 from distq.context import CurrentJob
 from distq.errors import JobTimeout
@@ -106,16 +107,17 @@ class Running:
         """With `hard_cancel` one that does not stop when it is asked to has a hard limit."""
         self._slots, self._hard_cancel = slots, hard_cancel
         # Not by the job's id: a lease that was lost may come back while its attempt still runs.
-        self._runs: dict[Run, None] = {}
+        self._runs: dict[Run, float] = {}
         self._limited: dict[Run, None] = {}
         self.doomed = False
         """Whether the process has a job that nothing can stop."""
         self.unwanted: set[str] = set()
         """Jobs that are to be cancelled and have not begun, as far as anybody knew."""
 
-    def begin(self, run: Run) -> None:
+    def begin(self, run: Run, now: float) -> None:
+        """An attempt begins, at a moment on the monotonic clock."""
         run.place = self._slots.begin(run.lease, run.hard_at)
-        self._runs[run] = None
+        self._runs[run] = now
         if run.hard_at < NEVER or run.soft_at < NEVER:
             self._limited[run] = None
 
@@ -135,6 +137,13 @@ class Running:
             for other in list(self._runs):
                 if other.place == run.place:
                     self._slots.limit(other.place, NEVER if other.doomed else other.hard_at)
+
+    def longest(self, count: int) -> list[tuple[Lease, float]]:
+        """The leases of up to `count` attempts, those that run for the longest time, and for how many seconds."""
+        # A copy is made in one step, whatever the other threads do.
+        runs = sorted(self._runs.copy().items(), key=itemgetter(1))
+        now = time.monotonic()
+        return [(run.lease, now - began) for run, began in runs[:count]]
 
     def cancel(self, ids: set[str]) -> None:
         """Ask jobs to stop. Asking twice is asking once."""

@@ -34,6 +34,7 @@ from distq.worker.running import Run, Running
 from distq.worker.scheduler import Scheduler
 from distq.worker.settings import Settings
 from distq.worker.slots import Slots
+from distq.worker.tally import Tally
 
 HASTE = 0.1
 """Seconds between rounds of a process that ends, at most."""
@@ -68,13 +69,14 @@ class Worker:
         )
         self._holdings = Holdings(storage, name, settings.ttl)
         self._running = Running(slots, hard_cancel=settings.hard_cancel)
-        self._outbox = Outbox(storage, app.result_ttl, settings.batch)
+        tally = Tally(queues)
+        self._outbox = Outbox(storage, app.result_ttl, settings.batch, tally)
         self._lanes = Lanes(Context(app, self._running, self._holdings, self._done), settings.concurrency)
         self._maintenance = Maintenance(storage, settings, self._holdings, hints)
         parts = self._holdings, self._lanes, self._outbox, self._maintenance
         self._intake = Intake(settings, *parts, hints)
         self._scheduler = Scheduler(storage, app.crons.values())
-        self._announcer = Announcer(app, name, queues)
+        self._announcer = Announcer(app, name, settings, self._holdings, self._running, tally)
         keep = Keep(app.dead_ttl, app.dead_limit)
         retention = Retention(storage, queues, {JobState.DEAD: keep, JobState.CANCELLED: keep})
         self._duties = (self._maintenance, self._scheduler, self._announcer, retention)

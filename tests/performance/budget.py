@@ -24,6 +24,7 @@ from distq.worker.lanes import Context, ThreadLane
 from distq.worker.outbox import Outbox
 from distq.worker.running import Run, Running
 from distq.worker.slots import Slots
+from distq.worker.tally import Tally
 from scenarios.servers import Servers
 from tests.performance import tables
 from tests.performance.meter import Meter, Metered
@@ -62,7 +63,7 @@ class Bench:
         self._hear(0)
         storage: Any = Metered(self.storage, meter)
         holdings = Holdings(storage, WORKER, ttl=3600)
-        outbox = Outbox(storage, self.app.result_ttl, BATCH)
+        outbox = Outbox(storage, self.app.result_ttl, BATCH, Tally([QUEUE]))
         with meter.server("lease"), meter.part("lease"):
             batches = [holdings.lease(QUEUE, BATCH) for _ in range(0, jobs, BATCH)]
         with meter.server("settle"):

@@ -1,0 +1,107 @@
+"""Who did what: a line before it is done, and one that says how it went."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_json
+
+from distq import telemetry
+from distq.errors import ConfigurationError, DistqError
+from distq.service.access import Visitor
+
+KEPT = 500
+"""Entries that the page of the audit shows, the latest ones."""
+
+
+class AuditFailed(DistqError):
+    """The audit log cannot be written, so nothing was done."""
+
+
+class Entry:
+    """What somebody does. `outcome` is for who does it to say."""
+
+    def __init__(self, number: int, visitor: Visitor, what: str, about: dict[str, Any]) -> None:
+        self.number, self.who, self.what, self.about = number, visitor.name, what, about
+        self.at = datetime.now(UTC)
+        self.outcome: str = ""
+
+    def line(self, stage: str) -> bytes:
+        """As the file has it."""
+        document = {
+            "at": datetime.now(UTC).isoformat(),
+            "entry": f"{os.getpid()}-{self.number}",
+            "stage": stage,
+            "who": self.who,
+            "what": self.what,
+            **self.about,
+        }
+        return to_json(document | ({"outcome": self.outcome} if self.outcome else {})) + b"\n"
+
+
+class Audit:
+    """The audit of one service. Every entry is a record of telemetry, too. For any thread."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        """`file` is appended to. Raises ConfigurationError where it cannot be."""
+        self._numbers = count(1)
+        self._lock = threading.Lock()
+        self._latest: deque[Entry] = deque(maxlen=KEPT)
+        self._descriptor: int | None = None
+        if file:
+            try:
+                self._descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            except OSError as error:
+                raise ConfigurationError(f"audit log {file}: {error.strerror}") from None
+
+    @property
+    def latest(self) -> list[Entry]:
+        """The entries of this process, the latest first."""
+        with self._lock:
+            return list(self._latest)[::-1]
+
+    @contextmanager
+    def noting(self, visitor: Visitor, what: str, **about: Any) -> Iterator[Entry]:
+        """Note that somebody is about to do something, and how it went. Raises AuditFailed, then nothing is
+        to be done.
+        """
+        entry = Entry(next(self._numbers), visitor, what, about)
+        self._write(entry.line("asked"))
+        with self._lock:
+            self._latest.append(entry)
+        try:
+            yield entry
+        except BaseException as error:
+            entry.outcome = f"failed: {type(error).__name__}: {error}"
+            raise
+        else:
+            entry.outcome = entry.outcome or "done"
+        finally:
+            template = "audit: {who}: {what}: {outcome}"
+            fields = {"who": entry.who, "what": what, "outcome": entry.outcome, "about": about}
+            telemetry.emit("info", template, **fields)
+            self._write(entry.line("ended"))
+
+    def _write(self, line: bytes) -> None:
+        if self._descriptor is None:
+            return
+        try:
+            written = os.write(self._descriptor, line)
+        except OSError as error:
+            raise AuditFailed(f"the audit log cannot be written: {error.strerror}") from error
+        if written < len(line):
+            raise AuditFailed("the audit log cannot be written: no space left")
+
+    def close(self) -> None:
+        """Close the file. Twice is safe."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)

@@ -1,0 +1,82 @@
+"""What the routes of a service share."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+from limits import RateLimitItem, RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from distq.app import DistQ
+from distq.errors import DistqError
+from distq.service.access import Access, Visitor
+from distq.service.audit import Audit
+from distq.service.live import Live
+from distq.storage import Storage
+
+WRITES = RateLimitItemPerSecond(100)
+"""Writes that one address may make."""
+
+
+class TooMany(DistqError):
+    """Somebody writes too often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One storage, the application if it is known, and who may do what with them."""
+
+    storage: Storage
+    app: DistQ | None
+    access: Access
+    audit: Audit
+    results: Path | None = None
+    """Where runs of the testbed lie, whose reports are shown."""
+    trace_url: str = ""
+    """Where a trace is seen: a URL that has `{trace_id}`."""
+    writes: RateLimitItem = WRITES
+    live: Live = field(init=False)
+    anchor: str = field(init=False)
+    """The name of the route of static files, by which the others are found where the service is mounted."""
+    _counter: MovingWindowRateLimiter = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "live", Live(self.storage))
+        object.__setattr__(self, "anchor", f"distq-{secrets.token_hex(4)}")
+        object.__setattr__(self, "_counter", MovingWindowRateLimiter(MemoryStorage()))
+
+    def root(self, request: Request) -> str:
+        """The path below which the service is, without a slash at its end."""
+        return request.url_for(self.anchor, name="x").path.removesuffix("/static/x")
+
+    def reading(self, request: Request) -> Visitor:
+        """A dependency: who looks. Raises Unauthorized."""
+        return self.access.visitor(request)
+
+    async def operating(self, request: Request) -> Visitor:
+        """A dependency: who changes something, and may. Raises Unauthorized, Forbidden or TooMany."""
+        visitor = self.access.visitor(request)
+        self.count(request)
+        await self.access.check_write(request, visitor)
+        return visitor
+
+    def count(self, request: Request) -> None:
+        """Count a write. Raises TooMany."""
+        address = request.client.host if request.client else ""
+        if not self._counter.hit(self.writes, address):
+            raise TooMany(f"more than {self.writes}: wait a second")
+
+    @property
+    def reader(self) -> Any:
+        """The annotation of a parameter that takes who looks."""
+        return Annotated[Visitor, Depends(self.reading)]
+
+    @property
+    def operator(self) -> Any:
+        """The annotation of a parameter that takes who changes something."""
+        return Annotated[Visitor, Depends(self.operating)]

@@ -1,0 +1,116 @@
+"""Errors as answers: RFC 9457 problem details, one form for all."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from traceback import format_exception
+from typing import Any
+
+from fastapi import HTTPException
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from distq import telemetry
+from distq.errors import (
+    ConfigurationError,
+    InvalidArguments,
+    JobExists,
+    JobNotFound,
+    ResultTimeout,
+    StorageError,
+    UnknownTask,
+)
+from distq.service.access import Forbidden, Unauthorized
+from distq.service.audit import AuditFailed
+from distq.service.core import TooMany
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Flaw(BaseModel):
+    """One thing that is wrong with a request: where, and what."""
+
+    where: str
+    what: str
+
+
+class Problem(BaseModel):
+    """Why a request was not answered as was asked. `type` says which kind of problem it is, for programs."""
+
+    type: str = Field(examples=["urn:distq:problem:job-not-found"])
+    title: str
+    status: int
+    detail: str
+    flaws: list[Flaw] = []
+
+
+class TooLarge(Exception):
+    """A request's body is larger than is taken."""
+
+
+_KINDS: dict[type[Exception], tuple[int, str]] = {
+    Unauthorized: (401, "unauthorized"),
+    Forbidden: (403, "forbidden"),
+    JobNotFound: (404, "job-not-found"),
+    JobExists: (409, "key-taken"),
+    TooLarge: (413, "too-large"),
+    UnknownTask: (422, "unknown-task"),
+    InvalidArguments: (422, "invalid-arguments"),
+    ConfigurationError: (422, "invalid-request"),
+    TooMany: (429, "too-many-writes"),
+    StorageError: (503, "storage-unavailable"),
+    AuditFailed: (503, "audit-unavailable"),
+    ResultTimeout: (504, "result-timeout"),
+}
+"""What is answered, by kind of error; of two that fit the more special one."""
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem of an error. What nobody expected is told to the log, and not to who asked."""
+    if isinstance(error, RequestValidationError):
+        flaws = [Flaw(where=_where(e["loc"]), what=e["msg"]) for e in error.errors()]
+        detail = "; ".join(f"{flaw.where}: {flaw.what}" for flaw in flaws[:3])
+        return _problem(422, "invalid-request", detail, flaws)
+    if isinstance(error, StarletteHTTPException | HTTPException):
+        return _problem(error.status_code, "http", str(error.detail))
+    for kind in type(error).__mro__:
+        if kind in _KINDS:
+            return _problem(*_KINDS[kind], str(error))
+    telemetry.emit("error", "a request failed\n{trace}", trace="".join(format_exception(error)))
+    return _problem(500, "internal", "the service has a fault; its log says more")
+
+
+def respond(problem: Problem) -> JSONResponse:
+    """The answer that carries a problem."""
+    headers = {
+        401: {"WWW-Authenticate": 'Bearer realm="distq"'},
+        429: {"Retry-After": "1"},
+        503: {"Retry-After": "1"},
+    }
+    return JSONResponse(
+        problem.model_dump(), problem.status, headers.get(problem.status), media_type=MEDIA_TYPE
+    )
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The entries of OpenAPI for problems that a route may answer with."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+def _problem(status: int, kind: str, detail: str, flaws: list[Flaw] | None = None) -> Problem:
+    title = HTTPStatus(status).phrase
+    return Problem(
+        type=f"urn:distq:problem:{kind}", title=title, status=status, detail=detail, flaws=flaws or []
+    )
+
+
+def _where(location: tuple[Any, ...]) -> str:
+    return ".".join(map(str, location)) or "request"
