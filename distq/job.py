@@ -129,7 +129,8 @@ class Enqueued(NamedTuple):
 class Lease(NamedTuple):
     """A job that this worker may run until the lease's ttl ends, fenced by `token`.
 
-    `tries` counts the failed attempts before this one, `crashes` the workers that died in it.
+    `tries` counts the failed attempts before this one, `crashes` the workers that died in it. `waited` is for
+    storages that need it to know how long the job waited.
     """
 
     id: str
@@ -138,6 +139,7 @@ class Lease(NamedTuple):
     payload: bytes
     tries: int
     crashes: int
+    waited: float = 0.0
 
 
 class Extended(NamedTuple):

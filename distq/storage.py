@@ -247,6 +247,12 @@ class Storage(Protocol):
         """
         ...
 
+    def waited(self, lease: Lease) -> float:
+        """How many seconds the job had been ready when it was leased; and `job.AGEING` more for each level of
+        its priority, for that is not known here.
+        """
+        ...
+
     def told(self, queues: Collection[str], heard: Heard) -> None:
         """Take note of what a listener, of this process or another, heard of these queues: it may spare
         `lease` to look where nothing can be.

@@ -35,7 +35,7 @@ class ClockedPostgres:
         self._storage = PostgresStorage(f"{url}?schema={schema}&options={options}")
         self._storage.migrate()
         self._connection = connection
-        tables = ("job", "finished", "key", "queue", "worker", "schedule", "watch")
+        tables = ("job", "finished", "key", "queue", "worker", "tally", "schedule", "watch")
         self._clear = "".join(f"DELETE FROM {schema}.{table}; " for table in tables)
         self._clear += f"UPDATE {schema}.pulse SET ticked_at = '-infinity', swept_at = '-infinity'"
 

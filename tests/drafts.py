@@ -58,6 +58,10 @@ filter = st.builds(
     task=st.sampled_from(("", "", "app.a")),
     text=st.sampled_from(("", "", "2", "Replaced")),
     older=st.sampled_from((0, 0, 15, 900)),
+    newer=st.sampled_from((0, 0, 700, 6000)),
+)
+tallies = st.dictionaries(
+    st.sampled_from(QUEUES), st.dictionaries(st.sampled_from(("done", "retry")), st.integers(1, 5))
 )
 
 OPERATIONS: list[tuple[int, str, dict[str, Any]]] = [
@@ -98,13 +102,20 @@ OPERATIONS: list[tuple[int, str, dict[str, Any]]] = [
         },
     ),
     (2, "look_at_everything", {}),
-    (2, "find", {"filter": filter, "limit": st.sampled_from((1, 2, 100))}),
+    (2, "find", {"filter": filter, "limit": st.sampled_from((1, 2, 100)), "latest": st.booleans()}),
+    (1, "look_lately", {"queue": queue, "within": st.sampled_from((0.5, 20, 6000)), "most": index}),
     (
         1,
         "announce",
-        {"worker": worker, "queues": st.lists(st.sampled_from((*QUEUES, "idle")), max_size=2)},
+        {
+            "worker": worker,
+            "queues": st.lists(st.sampled_from((*QUEUES, "idle")), max_size=2),
+            "vitals": body,
+            "tallies": tallies,
+        },
     ),
-    (1, "leave", {"worker": worker}),
+    (1, "ask_for_key", {"queue": queue, "key": st.sampled_from("ab")}),
+    (1, "leave", {"worker": worker, "tallies": st.none() | tallies}),
     (1, "see_workers", {"within": st.sampled_from((0.5, 60, 7000))}),
     (1, "schedule", {"queue": queue, "names": st.lists(st.sampled_from(("hourly", "daily")), max_size=3)}),
     (
@@ -130,16 +141,20 @@ operation = st.one_of(
 )
 
 
-def found(storage: Storage, filter: Filter, limit: int) -> list[JobRecord]:
-    """All the pages of a search; in the order of ids what has none: what runs, or ended at one moment."""
+def found(storage: Storage, filter: Filter, limit: int, *, latest: bool = False) -> list[JobRecord]:
+    """All the pages of a search, turned round where the latest are first; in the order of ids what has none:
+    what runs, or ended at one moment.
+    """
     jobs: list[JobRecord] = []
     after = ""
     while True:
-        page = storage.run(storage.find(filter, after=after, limit=limit))
+        page = storage.run(storage.find(filter, after=after, limit=limit, latest=latest))
         assert len(page.jobs) <= limit
         jobs += page.jobs
         if not (after := page.after):
             break
+    if latest:
+        jobs.reverse()
     if filter.state in (JobState.READY, JobState.SCHEDULED):
         return jobs
     ends = [job.ended_at or 0 for job in jobs]
@@ -157,11 +172,11 @@ def everything(storage: Storage, ids: Sequence[str]) -> Any:
 def plain(answer: Any) -> Any:
     """An answer without what may differ: tokens, microseconds, states of which there is none."""
     if isinstance(answer, Lease):
-        return answer._replace(token="")
+        return answer._replace(token="", waited=0.0)
     if isinstance(answer, float):
         return round(answer, 3)
     if isinstance(answer, dict):
-        return {key: value for key, value in answer.items() if value or value is False}
+        return {key: plain(value) for key, value in answer.items() if value or value is False}
     if isinstance(answer, tuple | list):
         return [plain(part) for part in answer]
     return answer

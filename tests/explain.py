@@ -13,15 +13,19 @@ from psycopg import sql
 from distq.postgres.cursors import Statement
 from distq.storage import Op
 
-EXPLAIN = sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) ")
+EXPLAIN = sql.SQL("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ")
 
 
 class Plan(NamedTuple):
-    """The indexes that were used, the tables that were read as a whole, and how many rows were looked at."""
+    """The indexes that were used, the tables that were read as a whole, and how many rows were looked at.
+
+    `pages` were read, of the tables and of the indexes, where what an index passes by is no row.
+    """
 
     indexes: frozenset[str]
     scanned: frozenset[str]
     rows: int
+    pages: int
 
 
 class Session:
@@ -78,6 +82,7 @@ def _plan(cursor: psycopg.Cursor[Any]) -> Plan:
         frozenset(node["Index Name"] for node in done if "Index Name" in node),
         frozenset(node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"),
         sum(map(_rows, done)),
+        document["Plan"]["Shared Hit Blocks"] + document["Plan"]["Shared Read Blocks"],
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
-from distq.job import Conflict, Filter, JobState, Lease, NewJob, Outcome, OutcomeKind, Presence
+from distq.job import Conflict, Filter, JobState, Lease, NewJob, Outcome, OutcomeKind, Presence, Tallies
 from distq.storage import Storage
 from tests import drafts
 from tests.clocks import clocked_postgres, clocked_redis
@@ -64,6 +64,7 @@ class Machine(Twins):
             return storage.run(storage.lease(queue, worker=worker, limit=limit, ttl=ttl + 1, alone=alone))
 
         taken = list(zip(*self.same(take), strict=True))
+        self.same(lambda storage, side: [storage.waited(pair[side]) for pair in taken])
         self.leases += taken
         return taken
 
@@ -176,20 +177,33 @@ class Machine(Twins):
             lambda storage: storage.run(storage.prune(queue, state, older=older, beyond=beyond, limit=limit))
         )
 
-    def find(self, filter: Filter, limit: int) -> None:
-        self.both(lambda storage: drafts.found(storage, filter, limit))
+    def find(self, filter: Filter, limit: int, latest: bool) -> None:
+        self.both(lambda storage: drafts.found(storage, filter, limit, latest=latest))
+
+    def look_lately(self, queue: str, within: float, most: int) -> None:
+        self.both(lambda storage: storage.run(storage.recent(queue, within=within, most=most + 1)))
+
+    def ask_for_key(self, queue: str, key: str) -> None:
+        """Of a key that nobody has some storages know longer than others who had it."""
+        if self.model._queue(queue)._holder(key, self.now):
+            self.both(lambda storage: storage.run(storage.holder(queue, key)))
 
     def look_at_everything(self) -> None:
         self.both(lambda storage: drafts.everything(storage, self.ids))
 
     # -- workers and schedules -----------------------------------------------------------------------
 
-    def announce(self, worker: str, queues: list[str]) -> None:
-        presence = Presence(worker, "host", 42, tuple(queues), ("app.a",))
+    def announce(self, worker: str, queues: list[str], vitals: bytes, tallies: Tallies) -> None:
+        presence = Presence(worker, "host", 42, tuple(queues), ("app.a",), 0.0, vitals, tallies)
         self.both(lambda storage: storage.run(storage.announce(presence)))
+        self.count_attempts()
 
-    def leave(self, worker: str) -> None:
-        self.both(lambda storage: storage.run(storage.leave(worker)))
+    def leave(self, worker: str, tallies: Tallies | None) -> None:
+        self.both(lambda storage: storage.run(storage.leave(worker, tallies=tallies)))
+        self.count_attempts()
+
+    def count_attempts(self) -> None:
+        self.both(lambda storage: storage.run(storage.tallies()))
 
     def see_workers(self, within: float) -> None:
         self.both(lambda storage: sorted(storage.run(storage.workers(within=within))))

@@ -86,8 +86,8 @@ def operations(storage: PostgresStorage) -> dict[str, Op[Any]]:
             job._replace(unique=Unique(f"k{n * 500 + 1}", conflict=conflict)) for n, job in enumerate(new)
         ]
 
-    def find(state: JobState, queue: str = "big", **more: Any) -> Op[Any]:
-        return storage.find(Filter(queue, state, **more), limit=20)
+    def find(state: JobState, queue: str = "big", *, latest: bool = False, **more: Any) -> Op[Any]:
+        return storage.find(Filter(queue, state, **more), limit=20, latest=latest)
 
     def prune(older: float, beyond: int) -> Op[int]:
         return storage.prune("big", JobState.DEAD, older=older, beyond=beyond, limit=20)
@@ -115,14 +115,45 @@ def operations(storage: PostgresStorage) -> dict[str, Op[Any]]:
         "get": storage.get(ids[0]),
         "get ended": storage.get(dead[0]),
         **{f"find {state}": find(state) for state in JobState if state is not JobState.WAITING},
+        **{
+            f"find {state}, latest": find(state, latest=True)
+            for state in JobState
+            if state is not JobState.WAITING
+        },
+        **{
+            f"find {ended} of an age{order}": find(ended, latest=bool(order), older=100_000, newer=110_000)
+            for ended in (JobState.DONE, JobState.DEAD)
+            for order in ("", ", latest")
+        },
+        "find ready after a page, latest": storage.find(
+            Filter("big", JobState.READY), after=f"0/{0:032x}", limit=20, latest=True
+        ),
         "find scheduled in a small queue": find(JobState.SCHEDULED, "small"),
+        "find scheduled in a small queue, latest": find(JobState.SCHEDULED, "small", latest=True),
         "find nothing by text": find(JobState.DEAD, text="no such text"),
+        "find nothing by text, latest": find(JobState.DEAD, latest=True, text="no such text"),
+        "holder": storage.holder("big", "k1"),
+        "recent": storage.recent("big", within=3600, most=100),
+        "recent, long": storage.recent("big", within=1e9, most=100),
         "counts": storage.counts("big"),
         "queues": storage.queues(),
     }
 
 
 RECORD = "job_pkey finished_pkey"
+FOUND = {
+    "ready": (f"{RECORD} job_ready job_suspect", 60),
+    "scheduled": (f"{RECORD} job_scheduled_queue job_scheduled", 600),
+    "scheduled in a small queue": (f"{RECORD} job_scheduled_queue", 60),
+    # All leases: there is no index in their order.
+    "leased": (f"{RECORD} job_leased", 600),
+    "done": (f"{RECORD} finished_ended", 60),
+    "dead": (f"{RECORD} finished_ended", 60),
+    "cancelled": (f"{RECORD} finished_ended", 60),
+    "done of an age": (f"{RECORD} finished_ended", 60),
+    "dead of an age": (f"{RECORD} finished_ended", 60),
+    "nothing by text": (f"{RECORD} finished_ended", SPAN + 1),
+}
 #: The indexes that a statement may use, and how many rows it may look at.
 EXPECTED = {
     "enqueue": ("finished_pkey", 20),
@@ -151,15 +182,13 @@ EXPECTED = {
     "watch": ("job_pkey", 20),
     "get": (RECORD, 1),
     "get ended": (RECORD, 1),
-    "find ready": (f"{RECORD} job_ready job_suspect", 60),
-    "find scheduled": (f"{RECORD} job_scheduled_queue job_scheduled", 600),
-    "find scheduled in a small queue": (f"{RECORD} job_scheduled_queue", 60),
-    # All leases: there is no index in their order.
-    "find leased": (f"{RECORD} job_leased", 600),
-    "find done": (f"{RECORD} finished_ended", 60),
-    "find dead": (f"{RECORD} finished_ended", 60),
-    "find cancelled": (f"{RECORD} finished_ended", 60),
-    "find nothing by text": (f"{RECORD} finished_ended", SPAN + 1),
+    **{f"find {what}{order}": looked_at for what, looked_at in FOUND.items() for order in ("", ", latest")},
+    # Here the latest 500 have expired.
+    "find done, latest": (f"{RECORD} finished_ended", 600),
+    "find ready after a page, latest": (f"{RECORD} job_ready job_suspect", 60),
+    "holder": ("key_pkey", 1),
+    "recent": ("finished_ended", 300),
+    "recent, long": ("finished_ended", 300),
     "queues": ("job_ready job_suspect job_scheduled_queue job_leased finished_ended", 600),
     "counts": (
         "job_ready job_suspect job_scheduled_queue job_scheduled job_leased finished_ended finished_expiry",
@@ -211,6 +240,12 @@ def test_rows_are_found_by_the_index_that_is_meant(plans: dict[tuple[str, str], 
             assert name == "counts" or not plan.scanned & set(BIG), moment
             assert {index for index in plan.indexes if index.startswith(BIG)} <= set(indexes.split()), moment
             assert plan.rows <= rows, moment
+
+
+@pytest.mark.parametrize("name", [name for name in EXPECTED if "of an age" in name or name == "recent"])
+def test_a_search_by_age_begins_at_its_moment(plans: dict[tuple[str, str], Plan], name: str) -> None:
+    """What an index has to pass by is no row, but is on pages."""
+    assert max(plan.pages for (of, _), plan in plans.items() if of == name) <= 200
 
 
 def test_every_statement_of_jobs_is_looked_at() -> None:

@@ -7,6 +7,8 @@ import secrets
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -18,7 +20,7 @@ from psycopg.types.string import TextBinaryLoader
 from distq import DistQ, Job
 from distq.errors import ConfigurationError, JobExists, JobNotFound, SchemaError, StorageError
 from distq.ids import new_ids
-from distq.job import Conflict, Enqueued, Filter, Hold, JobState, Lease, Outcome, OutcomeKind
+from distq.job import Conflict, Enqueued, Filter, Hold, JobState, Lease, Outcome, OutcomeKind, Presence
 from distq.postgres import administration
 from distq.postgres.cursors import Statement
 from distq.postgres.queries import migrations
@@ -397,7 +399,7 @@ def old(empty: PostgresStorage, connection: psycopg.Connection[Any], name: str) 
 
 
 def test_code_asks_for_the_migration(empty: PostgresStorage, old: VersionOne) -> None:
-    with pytest.raises(SchemaError, match="is at version 1, this distq needs version 4"):
+    with pytest.raises(SchemaError, match="is at version 1, this distq needs version 5"):
         add(empty)
     with pytest.raises(SchemaError, match="distq migrate"):
         empty.run(empty.enqueue(make()), old.connection)
@@ -412,7 +414,8 @@ def test_a_migration_keeps_live_jobs_of_every_state(empty: PostgresStorage, old:
     (scheduled,) = old.enqueue(1, delay=3600)
 
     applied = [
-        f"schema {old.name}: applied {name}" for name in ("0002_everyday", "0003_positions", "0004_vacuum")
+        f"schema {old.name}: applied {name}"
+        for name in ("0002_everyday", "0003_positions", "0004_vacuum", "0005_vitals")
     ]
     assert empty.migrate() == applied
     states = [state(empty, job_id) for job_id in [*ids, scheduled]]
@@ -455,6 +458,46 @@ def test_what_code_of_version_one_ends_frees_its_key(empty: PostgresStorage, old
     assert empty.run(empty.enqueue([keyed("b")]))[0].created
     old.settle(leases, "done")
     assert empty.run(empty.enqueue([keyed("a")]))[0].created
+
+
+V4_ANNOUNCE = """
+WITH forgotten AS (
+    DELETE FROM distq.worker WHERE name = ANY (ARRAY(
+        SELECT name FROM distq.worker WHERE seen_at < now() - interval '1 day' AND name <> %(worker)s
+        FOR UPDATE SKIP LOCKED
+    ))
+)
+INSERT INTO distq.worker (name, host, pid, queues, tasks)
+VALUES (%(worker)s, 'host', 1, '{mail}', '{app.old}')
+ON CONFLICT (name) DO UPDATE
+SET host = excluded.host, pid = excluded.pid, queues = excluded.queues, tasks = excluded.tasks,
+    seen_at = now()
+RETURNING name
+"""
+V4_LEAVE = "DELETE FROM distq.worker WHERE name = %(worker)s RETURNING name"
+
+
+def long_ago(connection: psycopg.Connection[Any], name: str) -> None:
+    """All worker processes were last seen two days ago."""
+    execute(connection, name, "UPDATE distq.worker SET seen_at = now() - interval '2 days'")
+
+
+def test_code_of_version_four_announces_itself_and_forgets_no_tallies(
+    storage: PostgresStorage, connection: psycopg.Connection[Any], name: str
+) -> None:
+    connection.autocommit = True
+    done = {"mail": {"done": 3}}
+    for new in ("new1", "new2"):
+        storage.run(storage.announce(Presence(new, "host", 1, (), (), 0.0, b"{}", done)))
+    execute(connection, name, V4_LEAVE, worker="new1")
+    long_ago(connection, name)
+    for _ in range(2):
+        execute(connection, name, V4_ANNOUNCE, worker="old")
+    assert storage.run(storage.tallies()) == {"mail": {"done": 6}}
+    (old,) = storage.run(storage.workers(within=60))
+    assert old._replace(seen=0) == Presence("old", "host", 1, ("mail",), ("app.old",))
+    storage.run(storage.leave("old"))
+    assert storage.run(storage.tallies()) == {"mail": {"done": 6}}
 
 
 def test_everything_in_the_schema_is_explained(
@@ -617,6 +660,38 @@ def test_two_prunes_forget_no_more_than_they_should(storage: PostgresStorage) ->
     counts.append(storage.run(prune))
     assert sum(counts) == 50
     assert all(storage.run(storage.get(job_id)) for job_id in ids[50:])
+
+
+def test_processes_that_wake_after_a_day_and_end_do_not_wait_for_each_other_in_a_circle(
+    storage: PostgresStorage, connection: psycopg.Connection[Any], name: str, postgres_url: str
+) -> None:
+    """Each announces itself, forgets others and locks totals; some are said to have ended at that moment.
+    On connections of the caller's nothing is tried again.
+    """
+    connection.autocommit = True
+    queues = [f"q{number}" for number in range(6)]
+
+    def announce(number: int) -> Op[None]:
+        turned = queues[number:] + queues[:number]
+        tallies = {queue: {"done": 1, "dead": 1} for queue in turned}
+        return storage.announce(Presence(f"w{number}", "host", 1, (), (), 0.0, b"", tallies))
+
+    def done() -> int:
+        return sum(kinds["done"] for kinds in storage.run(storage.tallies()).values())
+
+    ops = [*map(announce, range(6)), *[storage.leave(f"w{number}") for number in range(0, 6, 2)]]
+    with ExitStack() as stack:
+        connect = partial(psycopg.connect, postgres_url, autocommit=True)
+        own = [stack.enter_context(connect()) for _ in ops]
+        calls = [lambda op=op, on=on: storage.run(op, on) is None for op, on in zip(ops, own, strict=True)]
+        for _ in range(15):
+            for op in ops[:6]:
+                storage.run(op)
+            long_ago(connection, name)
+            before = done()
+            assert concurrently(*calls) == [True] * len(calls)
+            # Who was forgotten, and then announces itself, is another process.
+            assert before <= done() <= before + 36
 
 
 def test_a_frozen_worker_settles_nothing_after_a_cancel(storage: PostgresStorage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 import time
@@ -604,6 +605,40 @@ def test_a_server_may_be_reached_by_a_socket(prefix: str) -> None:
     storage.close()
     os.close(reader)
     os.close(writer)
+
+
+# -- workers ---------------------------------------------------------------------------------------------
+
+
+def test_processes_of_an_older_distq_are_seen_and_see_ours(
+    storage: RedisStorage, client: Any, prefix: str
+) -> None:
+    workers, now = f"{prefix}:workers", round(time.time() * 1e6)
+    client.hset(workers, "old", f'{now} ["host", 1, ["mail"], ["app.old"]]')
+    done = {"mail": {"done": 3}}
+    storage.run(storage.announce(Presence("new", "host", 2, ("mail",), ("app.new",), 0.0, b"{}", done)))
+    found = {worker.name: worker for worker in storage.run(storage.workers(within=60))}
+    assert found["old"]._replace(seen=0) == Presence("old", "host", 1, ("mail",), ("app.old",))
+    assert found["new"].tallies == done
+    host, pid, queues, tasks = json.loads(client.hget(workers, "new").partition(" ")[2])
+    assert (host, pid, queues, tasks) == ("host", 2, ["mail"], ["app.new"])
+    assert storage.run(storage.queues()) == {"mail": False}
+    storage.run(storage.leave("old"))
+    assert storage.run(storage.tallies()) == done
+
+
+def test_who_was_dropped_by_an_older_distq_counts_once(
+    storage: RedisStorage, client: Any, prefix: str
+) -> None:
+    done = {"mail": {"done": 3}}
+    for name in ("new1", "new2"):
+        storage.run(storage.announce(Presence(name, "host", 2, (), (), 0.0, b"{}", done)))
+        client.hdel(f"{prefix}:workers", name)
+    storage.run(storage.leave("new1"))
+    assert storage.run(storage.tallies()) == {"mail": {"done": 6}}
+    storage.run(storage.announce(Presence("other", "host", 3, (), ())))
+    assert client.hkeys(f"{prefix}:vitals") == ["other"]
+    assert storage.run(storage.tallies()) == {"mail": {"done": 6}}
 
 
 # -- repeats ---------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from distq.job import (
     Tallies,
     Tick,
     one_of_each,
+    rank,
 )
 from distq.memory import examination
 from distq.memory.listener import MemoryListener
@@ -77,9 +78,17 @@ class MemoryStorage:
             for entry in chosen:
                 model.lease(entry, token, worker, self.clock(), ttl)
             records = (entry.record for entry in chosen)
-            return [Lease(r.id, token, r.task, r.payload, r.tries, r.crashes) for r in records]
+            return [
+                Lease(r.id, token, r.task, r.payload, r.tries, r.crashes, self._waited(r)) for r in records
+            ]
 
         return _op(take)
+
+    def _waited(self, record: JobRecord) -> float:
+        return self.clock() - rank(record.ready_at or 0.0, record.priority)
+
+    def waited(self, lease: Lease) -> float:
+        return lease.waited
 
     def extend(
         self, leases: Sequence[Lease], *, ttl: float, progress: Mapping[str, bytes] | None = None
@@ -250,7 +259,7 @@ class MemoryStorage:
             found: dict[JobState, Recent] = {}
             for state in filter(lambda state: state.ended, JobState):
                 ages = [now - (entry.record.ended_at or 0.0) for entry in model.in_state(state)]
-                late = sorted(age for age in ages if age <= within)[:most]
+                late = sorted(age for age in ages if 0 <= age <= within)[:most]
                 if late:
                     found[state] = Recent(len(late), late[-1])
             return found
@@ -276,7 +285,8 @@ class MemoryStorage:
     # -- workers and schedules ---------------------------------------------------------------------
 
     def announce(self, presence: Presence) -> Op[None]:
-        return _op(lambda: self._workers.update({presence.name: (presence, self.clock())}))
+        kept = presence._replace(tallies=_sum([presence.tallies]))  # the caller goes on counting
+        return _op(lambda: self._workers.update({presence.name: (kept, self.clock())}))
 
     def leave(self, worker: str, *, tallies: Tallies | None = None) -> Op[None]:
         def forget() -> None:

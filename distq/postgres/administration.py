@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from distq.ids import split_id
-from distq.job import ALIVE, Filter, JobRecord, JobState, Page, Presence, Schedule, Schedules
+from distq.job import (
+    ALIVE,
+    Filter,
+    JobRecord,
+    JobState,
+    Page,
+    Presence,
+    Recent,
+    Schedule,
+    Schedules,
+    Tallies,
+)
 from distq.postgres.arrays import texts
 from distq.postgres.cursors import Rows
 from distq.postgres.operations import Operations, named
@@ -61,7 +74,7 @@ class Administration(Operations):
 
         return self._op("get", decode, id=split_id(job_id)[1])
 
-    def find(self, filter: Filter, *, after: str = "", limit: int) -> Op[Page]:
+    def find(self, filter: Filter, *, after: str = "", limit: int, latest: bool = False) -> Op[Page]:
         def decode(rows: Rows) -> Page:
             found = [row for row in rows if row[2] is not None]
             more = found[limit - 1] if len(found) > limit else None if found == rows else rows[-1]
@@ -69,18 +82,31 @@ class Administration(Operations):
 
         moment, _, hex_id = after.partition("/")
         return self._op(
-            "find",
+            "find_latest" if latest else "find",
             decode,
             queue=filter.queue,
             state=filter.state.value,
             task=filter.task,
             text=filter.text.encode(),
             older=min(filter.older, LONG_AGO),
+            newer=min(filter.newer or LONG_AGO, LONG_AGO),
             after=int(moment) if moment else None,
             after_id=hex_id or None,
             limit=limit,
             span=SPAN,
         )
+
+    def holder(self, queue: str, key: str) -> Op[str | None]:
+        def decode(rows: Rows) -> str | None:
+            return f"{queue}:{rows[0][0]}" if rows else None
+
+        return self._op("holder", decode, queue=queue, key=key)
+
+    def recent(self, queue: str, *, within: float, most: int) -> Op[Mapping[JobState, Recent]]:
+        def decode(rows: Rows) -> Mapping[JobState, Recent]:
+            return {JobState(state): Recent(jobs, since) for state, jobs, since in rows}
+
+        return self._op("recent", decode, queue=queue, within=min(within, LONG_AGO), most=most)
 
     def counts(self, queue: str) -> Op[Mapping[JobState, int]]:
         def decode(rows: Rows) -> Mapping[JobState, int]:
@@ -102,16 +128,28 @@ class Administration(Operations):
             pid=presence.pid,
             queues=texts(presence.queues),
             tasks=texts(presence.tasks),
+            vitals=presence.vitals,
+            tallies=_json(presence.tallies),
         )
 
-    def leave(self, worker: str) -> Op[None]:
-        return self._op("leave", _nothing, name=worker)
+    def leave(self, worker: str, *, tallies: Tallies | None = None) -> Op[None]:
+        return self._op("leave", _nothing, name=worker, tallies=None if tallies is None else _json(tallies))
+
+    def tallies(self) -> Op[Tallies]:
+        def decode(rows: Rows) -> Tallies:
+            # The planner takes the parts for millions: to add them up itself it would start processes.
+            totals: defaultdict[str, Counter[str]] = defaultdict(Counter)
+            for queue, kind, number in rows:
+                totals[queue][kind] += number
+            return {queue: dict(kinds) for queue, kinds in totals.items()}
+
+        return self._op("tallies", decode)
 
     def workers(self, *, within: float) -> Op[list[Presence]]:
         def decode(rows: Rows) -> list[Presence]:
             return [
-                Presence(name, host, pid, tuple(queues), tuple(tasks), seen)
-                for name, host, pid, queues, tasks, seen in rows
+                Presence(name, host, pid, tuple(queues), tuple(tasks), seen, vitals, json.loads(tallies))
+                for name, host, pid, queues, tasks, seen, vitals, tallies in rows
             ]
 
         return self._op("workers", decode, within=min(within, LONG_AGO))
@@ -133,6 +171,10 @@ class Administration(Operations):
 
 def _nothing(rows: Rows) -> None:
     """For an operation without an answer."""
+
+
+def _json(tallies: Tallies) -> str:
+    return json.dumps({queue: dict(kinds) for queue, kinds in tallies.items()})
 
 
 def _ids(rows: Rows) -> set[str]:

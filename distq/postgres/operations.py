@@ -97,8 +97,8 @@ class Operations:
             last = rows[-1] if rows else None
             # A suspect lies in an index of its own.
             if last is None or not last[4]:
-                self._positions.reach(queue, last[5] if last else None)
-            return [Lease(head + row[0], token, *row[1:5]) for row in rows]
+                self._positions.reach(queue, last[6] if last else None)
+            return [Lease(head + row[0], token, *row[1:6]) for row in rows]
 
         return self._op(
             "lease",
@@ -112,6 +112,9 @@ class Operations:
             since=self._positions.begin(queue),
             repeatable=False,
         )
+
+    def waited(self, lease: Lease) -> float:
+        return lease.waited
 
     def extend(
         self, leases: Sequence[Lease], *, ttl: float, progress: Mapping[str, bytes] | None = None

@@ -10,7 +10,7 @@ from psycopg import sql
 from distq.errors import SchemaError
 from distq.postgres.queries import migrations
 
-CODE_VERSION = 4
+CODE_VERSION = 5
 """The schema version that this code is written for."""
 
 OLDEST_CODE = 1

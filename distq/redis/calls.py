@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from distq.job import DONE, Lease, NewJob, Outcome, Presence
+from distq.job import DONE, Lease, NewJob, Outcome, Presence, Tallies
 
 CHUNK = 1000
 """Jobs that one script call carries: Lua's unpack and the server's other clients set the bound."""
@@ -55,9 +55,17 @@ def ends(outcomes: Sequence[Outcome]) -> list[Any]:
     return [len(ids), done, *ids, *tokens, *bodies, *hows]
 
 
-def presence(presence: Presence) -> str:
-    """What the workers hash holds of a process, but for the time."""
-    return json.dumps([presence.host, presence.pid, presence.queues, presence.tasks])
+def presence(presence: Presence) -> tuple[str, bytes]:
+    """What the workers hash holds of a process, but for the time; and what the vitals hash does."""
+    known = json.dumps([presence.host, presence.pid, presence.queues, presence.tasks])
+    return known, tallies(presence.tallies).encode() + b"\n" + presence.vitals
+
+
+def tallies(tallies: Tallies) -> str:
+    """As the scripts add them."""
+    return " ".join(
+        f"{queue} {kind} {number}" for queue, kinds in tallies.items() for kind, number in kinds.items()
+    )
 
 
 def queues_of(ids: Iterable[str]) -> list[str]:

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from distq.errors import JobExists
-from distq.job import AGEING, Attempt, JobRecord, JobState, Lease, Outcome, Presence, Schedule
+from distq.job import (
+    AGEING,
+    Attempt,
+    JobRecord,
+    JobState,
+    Lease,
+    Outcome,
+    Presence,
+    Recent,
+    Schedule,
+    Tallies,
+)
 
 
 class _Row(NamedTuple):
@@ -130,19 +142,50 @@ def leases(answer: Sequence[Sequence[Any]]) -> list[Lease]:
         if not head or not message.startswith(head):
             head, task = _head(message)
         tries, crashes = charges.get(job_id, (0, 0))
-        lease = job_id.decode(), token.decode(), task, message[len(head) :], tries, crashes
+        lease = job_id.decode(), token.decode(), task, message[len(head) :], tries, crashes, 0.0
         found.append(_new_lease(lease))
     return found
+
+
+def waited(token: str) -> float:
+    """How long a job waited, from the token of its lease."""
+    fence, rank = token.rsplit(" ", 1)
+    return (int(fence[fence.rindex("/") + 1 :]) - float(rank)) / 1e6
 
 
 def presences(answer: Sequence[bytes]) -> list[Presence]:
     """What the workers script gives."""
     values = iter(answer)
     found: list[Presence] = []
-    for name, age, known in zip(values, values, values, strict=True):
-        host, pid, queues, tasks = json.loads(known)
-        found.append(Presence(name.decode(), host, pid, tuple(queues), tuple(tasks), seconds(age)))
+    for name, age, known, more in zip(values, values, values, values, strict=True):
+        host, pid, queues, tasks, *_ = json.loads(known)
+        told, _, vitals = more.partition(b"\n")
+        what = tuple(queues), tuple(tasks), seconds(age), vitals, tallies(_tallied(told))
+        found.append(Presence(name.decode(), host, pid, *what))
     return found
+
+
+def tallies(answer: Sequence[bytes]) -> Tallies:
+    """What the tallies script gives: queue and kind with a space between, number, and so on."""
+    values = iter(answer)
+    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for what, number in zip(values, values, strict=True):
+        queue, kind = what.decode().split(" ")
+        found[queue][kind] = int(number)
+    return dict(found)
+
+
+def _tallied(text: bytes) -> list[bytes]:
+    """What `calls.tallies` wrote, as the tallies script would give it."""
+    words = text.split()
+    return [word for i in range(0, len(words), 3) for word in (words[i] + b" " + words[i + 1], words[i + 2])]
+
+
+def recent(answer: Sequence[Any]) -> dict[JobState, Recent]:
+    """What the recent script gives."""
+    states = JobState.DONE, JobState.DEAD, JobState.CANCELLED
+    found = zip(states, answer[::2], answer[1::2], strict=True)
+    return {state: Recent(jobs, seconds(since)) for state, jobs, since in found if jobs}
 
 
 def schedule(name: bytes, known: bytes) -> Schedule:

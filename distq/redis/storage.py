@@ -22,7 +22,9 @@ from distq.job import (
     Outcome,
     Page,
     Presence,
+    Recent,
     Schedules,
+    Tallies,
     Tick,
     first_of_each,
     one_of_each,
@@ -76,6 +78,9 @@ class RedisStorage:
         token = f"{worker}/{secrets.token_hex(8)}"
         call = self._call("lease", queue, min(limit, CHUNK), microseconds(ttl), token, int(alone))
         return Op([call], lambda answers: records.leases(answers[0]), repeatable=False)
+
+    def waited(self, lease: Lease) -> float:
+        return records.waited(lease.token)
 
     def extend(
         self, leases: Sequence[Lease], *, ttl: float, progress: Mapping[str, bytes] | None = None
@@ -136,9 +141,10 @@ class RedisStorage:
         call = self._call("get", split_id(job_id)[0], job_id)
         return Op([call], lambda answers: answers[0] and records.job_record(answers[0]))
 
-    def find(self, filter: Filter, *, after: str = "", limit: int) -> Op[Page]:
+    def find(self, filter: Filter, *, after: str = "", limit: int, latest: bool = False) -> Op[Page]:
         place, _, last = after.partition(" ")
-        arguments = [filter.task, filter.text, microseconds(filter.older), place, last]
+        ages = microseconds(filter.older), microseconds(filter.newer)
+        arguments = [filter.task, filter.text, *ages, int(latest), place, last]
         call = self._call("find", filter.queue, filter.state.value, min(limit, CHUNK), *arguments)
 
         def decode(answers: list[Any]) -> Page:
@@ -147,12 +153,19 @@ class RedisStorage:
 
         return Op([call], decode)
 
+    def holder(self, queue: str, key: str) -> Op[str | None]:
+        return Op([self._call("holder", queue, key)], lambda answers: answers[0] and answers[0].decode())
+
+    def recent(self, queue: str, *, within: float, most: int) -> Op[Mapping[JobState, Recent]]:
+        call = self._call("recent", queue, microseconds(within), most)
+        return Op([call], lambda answers: records.recent(answers[0]))
+
     def counts(self, queue: str) -> Op[Mapping[JobState, int]]:
         call = self._call("counts", queue)
         return Op([call], lambda answers: dict(zip(_COUNTED, answers[0], strict=True)))
 
     def queues(self) -> Op[dict[str, bool]]:
-        first = [self._shared_call("queues"), self._shared_call("workers", microseconds(ALIVE))]
+        first = [self._shared_call("queues"), self._shared_call("workers", microseconds(ALIVE), 0)]
 
         def names(answers: list[Any]) -> list[str]:
             return sorted({name.decode() for name in answers[0]} | records.served(answers[1]))
@@ -171,16 +184,20 @@ class RedisStorage:
 
     def announce(self, presence: Presence) -> Op[None]:
         known = sorted(self._registered.union(presence.queues))
-        requests = [self._shared_call("announce", presence.name, calls.presence(presence))]
+        requests = [self._shared_call("announce", presence.name, *calls.presence(presence))]
         if known:
             requests.append(self._shared_call("register", *known))
         return Op(requests, _nothing)
 
-    def leave(self, worker: str) -> Op[None]:
-        return Op([self._shared_call("leave", worker)], _nothing)
+    def leave(self, worker: str, *, tallies: Tallies | None = None) -> Op[None]:
+        last = [] if tallies is None else [calls.tallies(tallies)]
+        return Op([self._shared_call("leave", worker, *last)], _nothing)
+
+    def tallies(self) -> Op[Tallies]:
+        return Op([self._shared_call("tallies")], lambda answers: records.tallies(answers[0]))
 
     def workers(self, *, within: float) -> Op[list[Presence]]:
-        call = self._shared_call("workers", microseconds(within))
+        call = self._shared_call("workers", microseconds(within), 1)
         return Op([call], lambda answers: records.presences(answers[0]))
 
     def schedules(self, queue: str, names: Sequence[str]) -> Op[Schedules]:

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 import pytest
 
 from distq.connect import connect
+from distq.memory.storage import MemoryStorage
 from distq.storage import Storage
 from scenarios.guard import Guard
 from scenarios.servers.binaries import Binary, on_system
 from scenarios.servers.disk import find_disk
 from scenarios.servers.postgres import PostgresServer
+from tests.clocks import Clocked, clocked_postgres, clocked_redis
 from tests.contract.steps import NEVER, QUEUE
 
 SYSTEM = on_system("initdb", last="/usr/lib/postgresql/*/bin")
@@ -40,7 +42,10 @@ def system_url() -> Iterator[str]:
     guard.close()
 
 
-@pytest.fixture(params=["memory", "postgres", "redis", *(["system_postgres"] if BOTH else [])])
+STORES = ["memory", "postgres", "redis", *(["system_postgres"] if BOTH else [])]
+
+
+@pytest.fixture(params=STORES)
 def url(request: pytest.FixtureRequest) -> str:
     name = f"t{uuid.uuid4().hex[:12]}"
     match request.param:
@@ -60,6 +65,45 @@ def storage(url: str) -> Iterator[Storage]:
     storage.run(storage.tick(QUEUE, limit=1, grace=60, outage=NEVER))
     yield storage
     storage.close()
+
+
+class ClockedMemory:
+    """The memory storage, whose clock a test sets as that of a server."""
+
+    def fresh(self) -> Storage:
+        return MemoryStorage(lambda: self.now)
+
+    def set(self, microseconds: int) -> None:
+        self.now = microseconds / 1e6
+
+
+class Timed:
+    """An empty storage, and its clock, which stands still."""
+
+    def __init__(self, clocked: Clocked) -> None:
+        self._clocked, self._now = clocked, 1_800_000_000 * 10**6
+        self.storage = clocked.fresh()
+        self.wait(0)
+        self.storage.run(self.storage.tick(QUEUE, limit=1, grace=60, outage=NEVER))
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += round(seconds * 1e6)
+        self._clocked.set(self._now)
+
+
+@pytest.fixture(params=STORES)
+def timed(request: pytest.FixtureRequest) -> Iterator[Timed]:
+    match request.param:
+        case "memory":
+            yield Timed(ClockedMemory())
+        case "redis":
+            with clocked_redis(request.getfixturevalue("redis_url")) as clocked:
+                yield Timed(clocked)
+        case store:
+            url = {"postgres": "postgres_url", "system_postgres": "system_url"}[store]
+            with clocked_postgres(request.getfixturevalue(url)) as clocked:
+                yield Timed(clocked)
 
 
 @pytest.fixture

@@ -1,13 +1,24 @@
 -- A page of the jobs of a queue in a state, in the order of leasing or of their end, and one more, if there is one.
 -- No more than `span` jobs are looked at: where the page is short for that, the last of them follows, without its record.
 -- Each state has its branch and its index; the others are not executed. That of ended jobs is partial: none is waiting.
-WITH start AS MATERIALIZED (
-    SELECT coalesce('epoch'::timestamptz + %(after)s::bigint * interval '1 microsecond', '-infinity') AS moment,
-           coalesce(%(after_id)s::uuid, '00000000-0000-0000-0000-000000000000') AS id,
+WITH age AS MATERIALIZED (
+    SELECT statement_timestamp() - %(newer)s * interval '1 second' AS earliest,
            statement_timestamp() - %(older)s * interval '1 second' AS latest
+), start AS MATERIALIZED (
+    -- After the last page; of ended jobs not before those that are new enough.
+    SELECT moment, id FROM (
+        SELECT 'epoch'::timestamptz + %(after)s::bigint * interval '1 microsecond' AS moment, %(after_id)s::uuid AS id
+        UNION ALL
+        SELECT CASE WHEN %(state)s IN ('done', 'dead', 'cancelled') THEN earliest ELSE '-infinity' END,
+               'ffffffff-ffff-ffff-ffff-ffffffffffff'
+        FROM age
+    ) s
+    WHERE moment IS NOT NULL
+    ORDER BY moment DESC, id DESC LIMIT 1
 ), examined AS MATERIALIZED (
     SELECT moment, id,
-           (%(task)s = '' OR task = %(task)s) AND moment_of_age <= (SELECT latest FROM start)
+           (%(task)s = '' OR task = %(task)s)
+           AND moment_of_age <= (SELECT latest FROM age) AND moment_of_age > (SELECT earliest FROM age)
            AND (%(text)s = ''::bytea OR position(%(text)s in body) > 0) AS found
     FROM (
         (SELECT ready_at AS moment, id, task, error AS body, enqueued_at AS moment_of_age FROM distq.job
@@ -34,7 +45,7 @@ WITH start AS MATERIALIZED (
          WHERE %(state)s IN ('done', 'dead', 'cancelled') AND queue = %(queue)s AND state = %(state)s::distq.job_state
            AND state <> 'waiting'
            AND (finished_at, id) > ((SELECT moment FROM start), (SELECT id FROM start))
-           AND finished_at <= (SELECT latest FROM start) AND (expires_at IS NULL OR expires_at > now())
+           AND finished_at <= (SELECT latest FROM age) AND (expires_at IS NULL OR expires_at > now())
          ORDER BY finished_at, id LIMIT %(span)s)
     ) e
     ORDER BY moment, id LIMIT %(span)s

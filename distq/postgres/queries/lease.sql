@@ -23,8 +23,8 @@ WITH unsynced AS MATERIALIZED (
     SET state = 'leased', token = %(token)s, worker = %(worker)s, leased_at = now(),
         leased_until = now() + %(ttl)s * interval '1 second'
     WHERE id = ANY (ARRAY(SELECT id FROM suspect UNION ALL SELECT id FROM candidate))
-    RETURNING id, task, payload, tries, crashes, ready_at
+    RETURNING id, task, payload, tries, crashes, ready_at, extract(epoch FROM ready_at)::float8 AS place
 )
-SELECT id, task, payload, tries, crashes, extract(epoch FROM ready_at)::float8 FROM leased
+SELECT id, task, payload, tries, crashes, (SELECT extract(epoch FROM now())::float8) - place, place FROM leased
 WHERE (SELECT count(*) FROM unsynced) > 0
 ORDER BY ready_at, id

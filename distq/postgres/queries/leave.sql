@@ -1,2 +1,2 @@
--- Forget a worker process that has ended.
-DELETE FROM distq.worker WHERE name = %(name)s RETURNING name
+-- Forget a worker process that has ended; its tallies are kept.
+SELECT distq.leave(%(name)s, %(tallies)s::jsonb)

@@ -1,0 +1,4 @@
+-- The job that claimed a key last, or nil.
+-- KEYS  keys (hash)
+-- ARGV  the key
+return call('HGET', key.keys, ARGV[1])
