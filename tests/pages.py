@@ -4,7 +4,8 @@
   A block that begins with `# shop.py` is added to that file instead, which the others, commands and workers
   import; a worker of that file is started again. So is what begins with the name of a `toml` file.
 * `console` has commands, after `$ `, and what they print. A `distq worker` goes on beside the page, until a
-  line `^C`; with `--burst` it is waited for, as all other commands are. One that fails says so by its status.
+  line `^C`, and a `distq serve` to the end; with `--burst`, and all other commands, are waited for. One that
+  fails says so by its status.
 * `ini` is a unit of systemd; distq must take its command.
 
 In what is shown, ids, names of workers, times and durations need only be alike, and one id be the same job
@@ -155,6 +156,8 @@ class Page:
             command, _, shown = step.partition("\n")
             if command.startswith("distq worker ") and "--burst" not in command:
                 self._worker(self._real(command), shown.rstrip())
+            elif command.startswith("distq serve "):
+                self._says(self._beside(self._real(command)), shown.rstrip())
             else:
                 self._likeness.check(shown.rstrip(), self._output(self._real(command)).rstrip())
 
@@ -174,21 +177,30 @@ class Page:
     def _worker(self, command: str, shown: str) -> None:
         interrupted = shown.endswith("^C")
         log = self._start(command)
-        shown = "\n".join([*shown.removesuffix("^C").splitlines(), "…"])
+        self._says(log, shown.removesuffix("^C"))
+        if interrupted:
+            self._stop(signal.SIGINT)
+
+    def _says(self, log: Path, shown: str) -> None:
+        """Wait until what goes on beside the page has said what is shown."""
+        shown = "\n".join([*shown.splitlines(), "…"])
         with suppress(AssertionError):  # then the check tells more
             eventually(lambda: self._likeness.holds(shown, log.read_text()), timeout=20)
         self._likeness.check(shown, log.read_text())
-        if interrupted:
-            self._stop(signal.SIGINT)
 
     def _start(self, command: str) -> Path:
         self._stop(signal.SIGTERM)
         self._served = command
-        log = self._directory / f"worker{len(self._pools)}.log"
+        log = self._beside(command)
+        self._pool = self._pools[-1]
+        return log
+
+    def _beside(self, command: str) -> Path:
+        """Start a command that goes on beside the page. Returns where it writes."""
+        log = self._directory / f"beside{len(self._pools)}.log"
         with log.open("wb") as file:
             argv = [sys.executable, "-m", *shlex.split(command)]
-            self._pool = subprocess.Popen(argv, stdout=file, stderr=file, start_new_session=True)
-        self._pools.append(self._pool)
+            self._pools.append(subprocess.Popen(argv, stdout=file, stderr=file, start_new_session=True))
         return log
 
     def _stop(self, number: signal.Signals) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import socket
 import uuid
 from collections.abc import Iterator
 from dataclasses import fields
@@ -35,13 +36,18 @@ ONE, TWO = (f"mail:{digit * 32}" for digit in "12")
 
 @pytest.fixture
 def urls(request: pytest.FixtureRequest) -> dict[str, str]:
-    """The storages, by what the pages call them: a place of its own in each."""
+    """The storages, by what the pages call them: a place of its own in each; and a port that is free."""
     name = f"d{uuid.uuid4().hex[:12]}"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
     postgres_url, redis_url = (request.getfixturevalue(f"{store}_url") for store in ("postgres", "redis"))
     return {
         "postgresql://localhost/app": f"{postgres_url}?schema={name}",
         "redis://localhost": f"{redis_url}?prefix={name}",
         "dbname=app": postgres_url,
+        "--port 8080": f"--port {port}",
+        "127.0.0.1:8080/ready": f"127.0.0.1:{port}/ready",
+        "127.0.0.1:8080/metrics": f"127.0.0.1:{port}/metrics",
     }
 
 

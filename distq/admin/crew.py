@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+from pydantic import ValidationError, computed_field
 
 from distq.admin.views import View
 from distq.job import Presence
@@ -74,6 +74,7 @@ class WorkerView(View):
         del fields["tallies"]
         return cls.model_validate(fields | {"vitals": Vitals.decode(presence.vitals)})
 
+    @computed_field
     @property
     def lease_age(self) -> float | None:
         """How many seconds ago its leases were last renewed; None where it holds none."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from distq.admin.bulk import find
-from distq.admin.overview import live_workers, queue_views
+from distq.admin.overview import live_workers, queue_views, time_of
 from distq.admin.views import QueueView
 from distq.admin.wording import plural, spell
 from distq.app import DistQ
@@ -49,22 +49,53 @@ def examine_views(
     storage: Storage, views: Sequence[QueueView], workers: Sequence[Presence]
 ) -> Steps[list[Finding]]:
     """What is wrong with these queues, which these workers serve."""
+    return [
+        *(finding for view in views for finding in examine_view(view)),
+        *(yield from look_into(storage, views, workers)),
+    ]
+
+
+def examine_view(view: QueueView) -> list[Finding]:
+    """What is wrong with a queue, by its view alone."""
+    return [finding for finding in (_unserved(view), _paused(view), _dead(view)) if finding]
+
+
+def look_into(
+    storage: Storage, views: Sequence[QueueView], workers: Sequence[Presence]
+) -> Steps[list[Finding]]:
+    """What takes queries to find in these queues, which these workers serve."""
     findings: list[Finding] = []
     for view in views:
         crew = [worker for worker in workers if view.name in worker.queues]
-        looks = [_unserved(view), _paused(view), _dead(view)]
-        looks += yield from _unknown_tasks(storage, view, crew)
-        findings += [finding for finding in looks if finding]
+        findings += yield from _unknown_tasks(storage, view, crew)
+        findings += yield from _overdue(storage, view)
     return findings
 
 
 def _unserved(view: QueueView) -> Finding | None:
-    waiting = view.counts[JobState.READY]
-    if view.workers or not waiting:
+    ready, leased = view.counts[JobState.READY], view.counts[JobState.LEASED]
+    if view.workers or not ready + leased:
         return None
+    if ready:
+        return _nobody(view, f"{plural(ready, 'job')} could run")
+    return _nobody(view, f"{plural(leased, 'job')} of workers that are gone could run again")
+
+
+def _overdue(storage: Storage, view: QueueView) -> Steps[list[Finding]]:
+    """Scheduled jobs become ready by the workers of their queue."""
+    counts = view.counts
+    if view.workers or not counts[JobState.SCHEDULED] or counts[JobState.READY] or counts[JobState.LEASED]:
+        return []
+    now = yield from time_of(storage, view.name)
+    first = yield from find(storage, [Filter(view.name, JobState.SCHEDULED)], limit=1)
+    late = [now - (job.ready_at or now) for job in first]
+    return [_nobody(view, f"its first scheduled job was due {spell(s)} ago") for s in late if s > 0]
+
+
+def _nobody(view: QueueView, what: str) -> Finding:
     return Finding(
         Severity.PROBLEM,
-        f"queue {view.name}: no live worker serves it, and {plural(waiting, 'job')} could run",
+        f"queue {view.name}: no live worker serves it, and {what}",
         "nothing of it runs",
         f"distq worker MODULE:APP --queues {view.name}",
         kind="unserved",

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from distq.admin.crew import WorkerView
-from distq.admin.doctor import examine_views
+from distq.admin.doctor import examine_view, look_into
 from distq.admin.overview import LIVE, queue_views, time_of
-from distq.admin.views import QueueView, View, moment
-from distq.admin.wording import plural, spell
+from distq.admin.picture import Picture, QueueStatus, Rates, Trouble
+from distq.admin.troubles import failing, late, silent
+from distq.admin.views import QueueView, moment
 from distq.finding import Finding, Severity
-from distq.job import JobState, OutcomeKind, Presence, Tallies
+from distq.job import JobState, OutcomeKind, Presence, Recent, Tallies
 from distq.steps import Steps, do
 from distq.storage import Storage
+from distq.telemetry import figures
+
+INTERVAL = 1.0
+"""Seconds between two looks, where nobody says how many."""
+
+SHARE = 20
+"""Of the time, one part in so many is spent looking, at most."""
 
 KEPT = 600
 """Looks that are remembered."""
+
+GAP = 120.0
+"""Seconds after which a look is not compared with the one before: what happened so long ago is not now."""
 
 SMOOTH = 5.0
 """Seconds over which the rates that are shown are averaged."""
@@ -26,14 +36,11 @@ SMOOTH = 5.0
 SHARE_WINDOW = 60.0
 """Seconds over which the share of attempts that fail is taken; workers tell of theirs every five."""
 
-MOST = 5000
-"""Ended jobs that one look counts at most, of a queue and a state: a rate follows from fewer, too."""
+MOST = 20_000
+"""Ended jobs that one look counts at most, of a queue and a state: the rate of more is estimated."""
 
 CARE = 10.0
-"""Seconds between two examinations."""
-
-BEHIND = 60.0
-"""Seconds that the next job of a queue has waited where it is behind."""
+"""Seconds between two searches for what takes queries of its own."""
 
 FEW = 20
 """Attempts of which a share says nothing."""
@@ -44,58 +51,13 @@ SILENT = 60.0
 ENDED = (JobState.DONE, JobState.DEAD, JobState.CANCELLED)
 DEPTH = (JobState.READY, JobState.SCHEDULED, JobState.LEASED)
 _FAILED = (OutcomeKind.RETRY, OutcomeKind.DEAD)
-
-
-class Rates(View):
-    """Jobs a second that came and that ended, and the share of the last minute's attempts that failed."""
-
-    enqueued: float
-    done: float
-    dead: float
-    cancelled: float
-    failing: float | None
-
-
-class QueueStatus(QueueView):
-    """A queue and its rates; None at the first look, which has nothing to compare with."""
-
-    rates: Rates | None = None
-
-
-class Trouble(View):
-    """What somebody should look at: in which queue, of which kind, and the command that mends it."""
-
-    severity: Severity
-    kind: str
-    queue: str
-    what: str
-    why: str
-    remedy: str
-
-    @classmethod
-    def of(cls, finding: Finding) -> Trouble:
-        """The view of a finding."""
-        return cls(
-            severity=finding.severity,
-            kind=finding.kind,
-            queue=finding.queue,
-            what=finding.what,
-            why=finding.why,
-            remedy=finding.remedy,
-        )
-
-
-class Picture(View):
-    """What there was at one moment of the storage's clock."""
-
-    at: datetime
-    queues: list[QueueStatus]
-    workers: list[WorkerView]
-    troubles: list[Trouble]
+_WORST_FIRST = (Severity.PROBLEM, Severity.WARNING, Severity.NOTE)
 
 
 class Point(NamedTuple):
-    """What a look saw of a queue: when, in seconds since 1970, and jobs a second since the look before."""
+    """What a look saw of a queue: when, in seconds since 1970, and jobs a second since the look before, which
+    was `lapse` seconds earlier.
+    """
 
     at: float
     depth: int
@@ -103,6 +65,12 @@ class Point(NamedTuple):
     done: float
     dead: float
     cancelled: float
+    lapse: float
+
+
+def rest(took: float, interval: float = INTERVAL) -> float:
+    """Seconds to wait after a look that took so many: to count a million jobs takes a store a while."""
+    return max(interval, SHARE * took)
 
 
 class Monitor:
@@ -110,11 +78,15 @@ class Monitor:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self._searched: Sequence[Finding] = ()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget all that a look could be compared with."""
         self._points: dict[str, deque[Point]] = {}
         self._tallies: deque[tuple[float, Tallies]] = deque()
-        self._seen: tuple[float, Mapping[str, int]] | None = None
-        self._troubles: Sequence[Finding] = ()
-        self._examined_at = float("-inf")
+        self._seen: dict[str, QueueView] | None = None
+        self._looked_at = self._searched_at = float("-inf")
 
     def history(self, queue: str) -> Sequence[Point]:
         """What the looks saw of a queue, the latest ones."""
@@ -123,63 +95,94 @@ class Monitor:
     def look(self) -> Steps[Picture]:
         """Look at all there is."""
         now = yield from time_of(self._storage, "default")
+        if not self._looked_at <= now <= self._looked_at + GAP:  # so also after a clock was set back
+            self._begin()
         views = yield from queue_views(self._storage)
+        for view in views:
+            figures.depth(view.name, view.counts)
         seen = yield from do(self._storage.workers(within=SILENT))
         self._note_tallies(now, (yield from do(self._storage.tallies())))
         yield from self._note_points(now, views)
         crew = [worker for worker in seen if worker.seen <= LIVE]
-        if now - self._examined_at >= CARE or now < self._examined_at:
-            self._troubles = yield from examine_views(self._storage, views, crew)
-            self._examined_at = now
+        searched = yield from self._search(now, views, crew)
         queues = [QueueStatus(**dict(view), rates=self._rates(view.name, now)) for view in views]
-        found = [*self._troubles, *_silent(seen), *_late(queues), *_failing(queues)]
+        standing = [finding for view in views for finding in examine_view(view)]
+        found = [*standing, *searched, *silent(seen), *late(queues), *failing(queues)]
+        found.sort(key=lambda finding: _WORST_FIRST.index(finding.severity))
         return Picture(
             at=moment(now),
             queues=queues,
             workers=[WorkerView.of(worker) for worker in crew],
-            troubles=[Trouble.of(finding) for finding in found if finding.severity is not Severity.OK],
+            troubles=[Trouble.of(finding) for finding in found],
         )
+
+    def _search(
+        self, now: float, views: Sequence[QueueView], crew: Sequence[Presence]
+    ) -> Steps[list[Finding]]:
+        """What takes queries of its own to find, as of a moment ago."""
+        if now - self._searched_at >= CARE:
+            self._searched = yield from look_into(self._storage, views, crew)
+            self._searched_at = now
+        waiting = {view.name for view in views if _depth(view)}
+        return [finding for finding in self._searched if finding.queue in waiting]
 
     # -- rates -------------------------------------------------------------------------------------
 
     def _note_points(self, now: float, views: Sequence[QueueView]) -> Steps[None]:
-        before, self._seen = self._seen, (now, {view.name: _depth(view) for view in views})
-        for name in self._points.keys() - self._seen[1].keys():
-            del self._points[name]
-        if before is None or now <= before[0]:
+        """Notes all or, where the storage does not answer, none: the next look has the whole time then."""
+        seen = {view.name: view for view in views}
+        if self._seen is None:
+            self._seen, self._looked_at = seen, now
+        if now <= self._looked_at:
             return
-        for view in views:
-            point = yield from self._point(view, now, now - before[0], before[1].get(view.name, 0))
-            self._points.setdefault(view.name, deque(maxlen=KEPT)).append(point)
+        lapse = now - self._looked_at
+        points: dict[str, Point] = {}
+        for name, view in seen.items():
+            points[name] = yield from self._point(view, now, lapse, self._seen.get(name))
+        for name in self._points.keys() - points.keys():
+            del self._points[name]
+        for name, point in points.items():
+            self._points.setdefault(name, deque(maxlen=KEPT)).append(point)
+        self._seen, self._looked_at = seen, now
 
-    def _point(self, view: QueueView, now: float, lapse: float, depth: int) -> Steps[Point]:
+    def _point(self, view: QueueView, now: float, lapse: float, before: QueueView | None) -> Steps[Point]:
         recent = yield from do(self._storage.recent(view.name, within=lapse, most=MOST))
-        ended = {
-            state: found.jobs / (found.since if found.jobs >= MOST and found.since else lapse)
-            for state, found in recent.items()
-        }
-        came = (_depth(view) - depth) / lapse + sum(ended.values())
-        done, dead, cancelled = (ended.get(state, 0.0) for state in ENDED)
-        # What was purged, or replayed, is neither: then it would be less than nothing.
-        return Point(now, _depth(view), max(came, 0.0), done, dead, cancelled)
+        was = before.counts if before else {}
+        done, dead, cancelled = (
+            _ended(recent.get(state, Recent()), view.counts[state], was.get(state, 0), lapse)
+            for state in ENDED
+        )
+        came = _depth(view) - (_depth(before) if before else 0) + done + dead + cancelled
+        # Where many were purged it is less than nothing: then nothing is known of those that came.
+        enqueued = max(came, 0.0) / lapse
+        return Point(now, _depth(view), enqueued, done / lapse, dead / lapse, cancelled / lapse, lapse)
 
     def _rates(self, queue: str, now: float) -> Rates | None:
         points = [point for point in self.history(queue) if point.at > now - SMOOTH]
         if not points:
             return None
-        enqueued, done, dead, cancelled = (
-            sum(values) / len(points) for values in list(zip(*points, strict=True))[2:]
+        whole = sum(point.lapse for point in points)
+
+        def mean(of: str) -> float:
+            return sum(getattr(point, of) * point.lapse for point in points) / whole
+
+        return Rates(
+            enqueued=mean("enqueued"),
+            done=mean("done"),
+            dead=mean("dead"),
+            cancelled=mean("cancelled"),
+            failing=self._share_failing(queue),
         )
-        failing = self._failing(queue)
-        return Rates(enqueued=enqueued, done=done, dead=dead, cancelled=cancelled, failing=failing)
 
     def _note_tallies(self, now: float, tallies: Tallies) -> None:
+        if self._tallies and _fell(self._tallies[-1][1], tallies):
+            self._tallies.clear()  # the storage was emptied, or restored
         self._tallies.append((now, tallies))
         # One that is older than the window stays, for what was there at its beginning.
         while len(self._tallies) > 2 and self._tallies[1][0] <= now - SHARE_WINDOW:
             self._tallies.popleft()
 
-    def _failing(self, queue: str) -> float | None:
+    def _share_failing(self, queue: str) -> float | None:
         first, last = (tallies.get(queue, {}) for _, tallies in (self._tallies[0], self._tallies[-1]))
         ended = {kind: last.get(kind, 0) - first.get(kind, 0) for kind in (OutcomeKind.DONE, *_FAILED)}
         total = sum(ended.values())
@@ -190,49 +193,17 @@ def _depth(view: QueueView) -> int:
     return sum(view.counts[state] for state in DEPTH)
 
 
-def _silent(workers: Sequence[Presence]) -> list[Finding]:
-    """Worker processes that were there and do not say so any more."""
-    return [
-        Finding(
-            Severity.WARNING,
-            f"worker {worker.name} on {worker.host} has not been heard of for {spell(worker.seen)}",
-            "it is frozen, cut off, or dead with its supervisor; its jobs run again when their leases end",
-            f"look at process {worker.pid} on {worker.host}",
-            kind="silent",
-        )
-        for worker in workers
-        if worker.seen > LIVE
-    ]
+def _ended(recent: Recent, known: int, before: int, lapse: float) -> float:
+    """How many jobs ended in a lapse, of which `known` are known still and `before` were at its beginning."""
+    if recent.jobs < MOST:
+        return recent.jobs
+    likely = recent.jobs * lapse / recent.since if recent.since else recent.jobs
+    return max(min(max(likely, known - before), known), recent.jobs)
 
 
-def _late(queues: Sequence[QueueStatus]) -> list[Finding]:
-    """Queues that are served, and behind."""
-    return [
-        Finding(
-            Severity.WARNING,
-            f"queue {queue.name}: is behind: its next job has waited {spell(queue.oldest)},"
-            f" and {plural(queue.counts[JobState.READY], 'job')} could run",
-            "more comes than its workers do, or they are held up",
-            f"distq worker MODULE:APP --queues {queue.name}   (more of them)",
-            kind="late",
-            queue=queue.name,
-        )
-        for queue in queues
-        if queue.workers and not queue.paused and queue.oldest is not None and queue.oldest > BEHIND
-    ]
-
-
-def _failing(queues: Sequence[QueueStatus]) -> list[Finding]:
-    """Queues of whose attempts most fail."""
-    return [
-        Finding(
-            Severity.WARNING,
-            f"queue {queue.name}: {failing:.0%} of the attempts of the last minute failed",
-            "they are tried again until their tries are spent, and are dead then",
-            f"distq list {queue.name} --state scheduled; distq pause {queue.name} while you mend it",
-            kind="failing",
-            queue=queue.name,
-        )
-        for queue in queues
-        if queue.rates and (failing := queue.rates.failing) is not None and failing >= 0.5
-    ]
+def _fell(before: Tallies, after: Tallies) -> bool:
+    return any(
+        after.get(queue, {}).get(kind, 0) < number
+        for queue, kinds in before.items()
+        for kind, number in kinds.items()
+    )

@@ -39,7 +39,7 @@ def refuse_unknown(ids: Sequence[str]) -> None:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Rows under a head, in columns; numbers to the right."""
-    cells = [[_one_line(cell) for cell in row] for row in rows]
+    cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
     right = [all(cell.replace(",", "").isdigit() for cell in column) for column in zip(*cells, strict=True)]
     right = right or [False] * len(head)
@@ -56,7 +56,7 @@ def fields(pairs: Iterable[tuple[str, str]]) -> list[str]:
     """Names and values below each other; empty values are left out."""
     shown = [(name, value) for name, value in pairs if value]
     width = max((len(name) for name, _ in shown), default=0)
-    return [f"  {name.ljust(width)}  {_one_line(value)}" for name, value in shown]
+    return [f"  {name.ljust(width)}  {one_line(value)}" for name, value in shown]
 
 
 def clock(at: datetime | None) -> str:
@@ -70,5 +70,6 @@ def away(at: datetime) -> str:
     return f"{spell(seconds)} ago" if seconds >= 0 else f"in {spell(-seconds)}"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """The text with new lines and tabs written as escapes."""
     return text.replace("\n", "\\n").replace("\t", "\\t")
