@@ -7,7 +7,7 @@ BASE ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help bench bench-gate bench-parts try test test-deep check fmt clean rabbitmq-server pgbouncer chromium
+.PHONY: help bench bench-gate bench-parts try example test test-deep check fmt clean rabbitmq-server pgbouncer chromium
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -25,6 +25,9 @@ bench-parts: .venv/.bench ## Print what the parts of distq cost, for minutes: AR
 
 try: .venv/.bench ## Start a PostgreSQL and a Redis to try distq with, until Ctrl-C
 	@.venv/bin/python -m scenarios.servers
+
+example: .venv/.example ## Start a small shop with its workers and the dashboard, until Ctrl-C: ARGS=--quiet
+	@.venv/bin/python -m examples.shop $(ARGS)
 
 test: .venv/.dev rabbitmq-server pgbouncer chromium ## Set up and run the tests: ARGS="-k servers"
 	@.venv/bin/python -m pytest -n 4 --dist loadfile $(ARGS)
@@ -54,6 +57,10 @@ rabbitmq-server pgbouncer chromium:
 	@sh .ci/install-package.sh bench
 	@touch $@
 
+.venv/.example: pyproject.toml
+	@sh .ci/install-package.sh example
+	@touch $@
+
 .venv/.dev: pyproject.toml
 	@sh .ci/install-package.sh dev
-	@touch .venv/.bench $@ # dev includes bench
+	@touch .venv/.bench .venv/.example $@ # dev includes them

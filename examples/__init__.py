@@ -1,0 +1,1 @@
+"""Applications to try distq with. Nothing of the repository imports them."""
