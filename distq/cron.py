@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 
+from distq.admin.crew import Timetable
 from distq.checks import check, is_name
 from distq.errors import ConfigurationError
 from distq.steps import Steps, arun, do, run
@@ -59,10 +60,18 @@ class Cron:
 
     def next(self, after: float) -> int | None:
         """The first tick after a moment, in seconds since 1970; None where there is no other."""
-        for tick in CronSim(self.expression, datetime.fromtimestamp(int(after), self.zone)):
-            if (moment := int(tick.timestamp())) > after:
-                return moment
-        return None
+        return following(self.expression, self.zone, after)
+
+    @property
+    def timetable(self) -> Timetable:
+        """How workers announce it."""
+        return Timetable(
+            queue=self.task.declared.queue,
+            name=self.name,
+            task=self.task.name,
+            expression=self.expression,
+            tz=str(self.zone),
+        )
 
     def due(self, last: int, now: float) -> list[int]:
         """The ticks after the last one that are to be fired now, in order.
@@ -84,10 +93,23 @@ class Cron:
         return None
 
 
+def following(expression: str, zone: tzinfo, after: float) -> int | None:
+    """The first tick of an expression after a moment, in seconds since 1970; None where there is no other."""
+    for tick in CronSim(expression, datetime.fromtimestamp(int(after), zone)):
+        if (moment := int(tick.timestamp())) > after:
+            return moment
+    return None
+
+
+def zone_of(tz: str) -> tzinfo:
+    """The time zone of a name. Raises ZoneInfoNotFoundError, ValueError or OSError."""
+    return UTC if tz == "UTC" else ZoneInfo(tz)
+
+
 def parse(task: BaseTask[..., Any], expression: str, *, name: str | None, tz: str, catch_up: bool) -> Cron:
     """The schedule of a task. Raises ConfigurationError."""
     try:
-        zone = UTC if tz == "UTC" else ZoneInfo(tz)
+        zone = zone_of(tz)
     except (ZoneInfoNotFoundError, ValueError, OSError, TypeError, AttributeError):
         raise ConfigurationError(
             f"tz={tz!r}: use a name of the time zone database, e.g. Europe/Berlin"

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.experimental.arguments_schema import generate_arguments_schema
+from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import ArgsKwargs, PydanticSerializationError, SchemaError, SchemaValidator
 from pydantic_core.core_schema import CoreConfig
 
@@ -65,6 +66,14 @@ class Signature:
             return TypeAdapter(hint, config=None if _has_own_config(hint) else _CONFIG)
         except _UNUSABLE as error:
             raise self._unusable("has a return annotation that cannot be read", error) from error
+
+    def json_schema(self) -> dict[str, Any]:
+        """A JSON schema of the arguments by name. Raises ConfigurationError for what JSON cannot say."""
+        try:
+            schema = generate_arguments_schema(self._function, config=_CONFIG)
+            return GenerateJsonSchema().generate(schema)
+        except _UNUSABLE as error:
+            raise self._unusable("has arguments that no JSON schema describes", error) from error
 
     def _unusable(self, what: str, error: Exception) -> ConfigurationError:
         reason = error.message if isinstance(error, PydanticUserError) else str(error).splitlines()[-1]

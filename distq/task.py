@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, cast
 
-from distq import retry, telemetry
+from distq import retry
 from distq.checks import shown
 from distq.errors import ConfigurationError, InvalidArguments
 from distq.hooks import Call
@@ -21,6 +21,8 @@ from distq.job import NewJob
 from distq.messages import NO_HEADERS, decode_headers, encode_headers, encode_payload
 from distq.options import Options
 from distq.signature import Signature
+from distq.telemetry import enqueuing
+from distq.telemetry.enqueuing import Enqueuing
 
 if TYPE_CHECKING:
     from typing import Self
@@ -136,17 +138,30 @@ class BaseTask(Generic[P, R]):
         with ExitStack() as stack:
             return await self.app.aenqueue(self._jobs(_each(calls), stack), self)
 
-    def job_of(self, tick: int) -> NewJob:
-        """The job that a schedule enqueues at a tick, in seconds since 1970."""
-        with ExitStack() as stack:
-            return self._jobs([((), {})], stack, encode_headers({"tick": tick}))[0]
+    def new_jobs(self, calls: Iterable[_Given], around: ExitStack) -> list[NewJob]:
+        """The jobs of calls, positional and named arguments of each, for who enqueues them within `around`."""
+        return self._jobs(calls, around)
 
-    def _jobs(self, calls: Iterable[_Given], around: ExitStack, headers: bytes | None = None) -> list[NewJob]:
-        """The jobs of calls. Middleware is entered into `around`, and left with it."""
+    def job_of(self, tick: int, around: ExitStack) -> tuple[NewJob, Enqueuing | None]:
+        """The job that a schedule enqueues within `around` at a tick, in seconds since 1970; and its span."""
+        span = enqueuing.begin(self.name, self.chosen.queue)
+        (job,) = self._jobs([((), {})], around, encode_headers({"tick": tick}), span)
+        return job, span
+
+    def _jobs(
+        self,
+        calls: Iterable[_Given],
+        around: ExitStack,
+        headers: bytes | None = None,
+        span: Enqueuing | None = None,
+    ) -> list[NewJob]:
+        """The jobs of calls. The span and the middleware are entered into `around`, and left with it."""
         chosen, headers = self.chosen, headers or self.headers
-        if telemetry.tracing():
-            trace = around.enter_context(telemetry.enqueuing(self.name, chosen.queue))
-            headers = encode_headers({**decode_headers(headers), **trace})
+        if span := span or enqueuing.begin(self.name, chosen.queue):
+            around.enter_context(span)
+            usual = chosen.priority == self.declared.priority
+            if added := span.headers(None if usual else chosen.priority):
+                headers = encode_headers({**decode_headers(headers), **added})
         if self.app.hooks.around_enqueue:
             payloads = [self._call(given, headers, around) for given in calls]
         else:
@@ -156,10 +171,13 @@ class BaseTask(Generic[P, R]):
         run_at = chosen.run_at.timestamp() if chosen.run_at else None
         rest = (chosen.delay, run_at, chosen.priority, chosen.claim)
         ids = new_ids(chosen.queue, len(payloads))
-        return [
+        jobs = [
             NewJob(job_id, chosen.queue, self.name, payload, *rest)
             for job_id, payload in zip(ids, payloads, strict=True)
         ]
+        if span:
+            span.made(jobs)
+        return jobs
 
     def _call(self, given: _Given, headers: bytes, around: ExitStack) -> bytes:
         call = Call(self.name, given[0], dict(given[1]), decode_headers(headers))

@@ -42,7 +42,7 @@ WAITING = (JobState.SCHEDULED, JobState.READY)
 
 
 class Which(TypedDict, total=False):
-    """Which jobs of a queue: its states, its task, a text in its error, older than so many seconds.
+    """Which jobs of a queue: its states, its task, a text in its error, older and newer than so many seconds.
 
     None is not given: any will do.
     """
@@ -51,6 +51,7 @@ class Which(TypedDict, total=False):
     task: str | None
     text: str | None
     older: float | None
+    newer: float | None
 
 
 class Cancelled(NamedTuple):
@@ -77,7 +78,8 @@ def filters(
     given: dict[str, Any] = {name: value for name, value in which.items() if value is not None}
     for name in given.keys() & {"task", "text"}:
         check(name, given[name], "a text that is not empty, or leave it out", lambda v: is_text(v) and v)
-    check("older", given.setdefault("older", 0.0), "seconds, 0 or more", seconds())
+    for name in ("older", "newer"):
+        check(name, given.setdefault(name, 0.0), "seconds, 0 or more", seconds())
     states = _states(given.pop("state", default or allowed), allowed)
     return [Filter(queue, state, **given) for state in allowed if state in states]
 

@@ -29,6 +29,11 @@ def explain(storage: Storage, job_id: str) -> Steps[Why]:
     if record is None:
         answer = "it is not known: never enqueued here, or its record has expired"
         return Why(id=job_id, state=None, answer=answer)
+    return (yield from explain_record(storage, record))
+
+
+def explain_record(storage: Storage, record: JobRecord) -> Steps[Why]:
+    """The same of a job whose record is at hand."""
     return (yield from _Case(storage, record).explain())
 
 

@@ -15,16 +15,18 @@ from distq.cli.health import doctor, migrate
 from distq.cli.jobs import list_jobs, show, why
 from distq.cli.output import plain
 from distq.cli.queues import counts, pause, resume
+from distq.cli.serve import serve
 from distq.cli.steering import cancel, replay
+from distq.cli.top import top
 from distq.cli.worker import worker
 from distq.errors import ConfigurationError, DistqError, InvalidArguments
 
 cli = typer.Typer(pretty_exceptions_enable=False)
 
-for command in (migrate, worker, enqueue, show, why):
+for command in (migrate, worker, serve, enqueue, show, why):
     cli.command()(command)
 cli.command("list")(list_jobs)
-for command in (counts, cancel, replay, pause, resume, purge, prune, doctor):
+for command in (counts, cancel, replay, pause, resume, purge, prune, doctor, top):
     cli.command()(command)
 
 INTERRUPTED = 130

@@ -1,7 +1,7 @@
 """Who may do what: tokens, roles, sessions of browsers, and writes that a browser was tricked into.
 
-Where tokens are set they are asked for, everywhere. Where none is, who comes from this machine and calls it by
-a name of its own may operate: a name that somebody else's DNS leads here would be a page of theirs.
+Where tokens are set they are asked for, everywhere. Where none is, who comes from this machine and calls it
+by a name of its own may operate: a name that somebody else's DNS leads here would be a page of theirs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
-from distq.errors import ConfigurationError, DistqError
+from distq.errors import ConfigurationError
+from distq.service.errors import Forbidden, Unauthorized
 
 VARIABLES = {"operate": "DISTQ_TOKEN", "read": "DISTQ_READ_TOKEN"}
 """Where the tokens are found, by role."""
@@ -35,6 +36,9 @@ SESSION = 12 * 3600
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 """What a page of another site can send without asking."""
 
+_RELAYED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+"""Headers by which proxies say that they are some."""
+
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -43,14 +47,6 @@ class Role(StrEnum):
 
     READ = "read"
     OPERATE = "operate"
-
-
-class Unauthorized(DistqError):
-    """Nobody knows who asks."""
-
-
-class Forbidden(DistqError):
-    """Who asks may not do that."""
 
 
 class Visitor(NamedTuple):
@@ -74,7 +70,7 @@ class Access:
         self.tokens = dict(tokens or {})
         # Sessions outlive a restart of the service, and end when a token is changed.
         material = "\0".join(f"{role}={token}" for role, token in sorted(self.tokens.items()))
-        self._secret = hashlib.sha256(material.encode()).digest() if material else secrets.token_bytes(32)
+        self.secret = hashlib.sha256(material.encode()).digest() if material else secrets.token_bytes(32)
 
     @classmethod
     def of_environment(cls) -> Access:
@@ -116,7 +112,7 @@ class Access:
         """The role that a token gives. Takes as long for a wrong one as for a right one."""
         found = None
         for role, known in self.tokens.items():
-            if hmac.compare_digest(token.encode(), known.encode()):
+            if hmac.compare_digest(token.encode(errors="replace"), known.encode()):
                 found = role
         return found
 
@@ -132,7 +128,7 @@ class Access:
             path=path or "/",
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure="https" in (request.url.scheme, request.headers.get("x-forwarded-proto")),
         )
 
     def _role_of(self, cookie: str) -> Role | None:
@@ -142,10 +138,11 @@ class Access:
         ):
             return None
         role, until, _ = content.split(".")
-        return Role(role) if int(until) > time.time() else None
+        # Where one role has a token alone, who has it could sign for the other one as well.
+        return Role(role) if role in self.tokens and int(until) > time.time() else None
 
     def _sign(self, purpose: str, content: str) -> str:
-        return hmac.new(self._secret, f"{purpose}\0{content}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.secret, f"{purpose}\0{content}".encode(), hashlib.sha256).hexdigest()
 
     # -- writes ------------------------------------------------------------------------------------
 
@@ -175,11 +172,14 @@ class Access:
 
 
 def is_local(request: Request) -> bool:
-    """Whether a request comes from this machine, and calls it by a name that only this machine has."""
+    """Whether a request comes from this machine, from nobody else by way of a proxy here, and calls it by a
+    name that only this machine has.
+    """
+    if any(name in request.headers for name in _RELAYED):
+        return False
     client = request.client.host if request.client else ""
-    return is_loopback(client) and is_loopback(
-        urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-    )
+    name = re.sub(r":\d*$", "", request.headers.get("host", ""))
+    return is_loopback(client) and is_loopback(name)
 
 
 def is_loopback(host: str) -> bool:

@@ -1,45 +1,60 @@
-"""The service as an application of its own: `distq serve`."""
+"""The routes of a service together, and as an application of its own: `distq serve`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
-from importlib.metadata import version
+from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from distq.service import api, pages, probes
 from distq.service.core import Service
 from distq.service.problems import problem_of, respond
-from distq.service.routing import guard, router
+from distq.service.routing import guard
+
+
+def router(service: Service) -> APIRouter:
+    """All routes of a service, to be included below any prefix. It ends with the application."""
+
+    @asynccontextmanager
+    async def lifespan(_: Any) -> AsyncIterator[None]:
+        service.live.open()
+        yield
+        await service.close()
+
+    together = APIRouter(lifespan=lifespan, include_in_schema=False)
+    for module in (probes, api, pages):
+        together.include_router(module.router(service))
+    return together
 
 
 def create(service: Service) -> FastAPI:
     """An application that serves all routes at `/`, and closes the storage at its end."""
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await service.live.close()
-        await service.storage.aclose()
-        service.audit.close()
-
-    app = FastAPI(
-        title="distq",
-        version=version("distq"),
-        description="A task queue: its jobs, its queues, its workers.",
-        openapi_url="/api/openapi.json",
-        docs_url=None,
-        redoc_url=None,
-        lifespan=lifespan,
-    )
+    app = FastAPI(title="distq", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(router(service))
 
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: Exception) -> Response:  # pyright: ignore[reportUnusedFunction]
         """For what no route takes: 404 and 405."""
         response = respond(problem_of(error))
-        response.headers.update(getattr(error, "headers", None) or {})
+        if response.status_code == 405:
+            response.headers["Allow"] = ", ".join(_methods(app, request.scope["route"].path))
         return guard(response)
 
     return app
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """The methods of all routes of a path; Starlette names those of the first."""
+    return sorted({method for route in _routes(app.routes) if route.path == path for method in route.methods})
+
+
+def _routes(routes: Iterable[Any]) -> Iterator[Any]:
+    """Also those of the routers that were included, which some versions of FastAPI keep as they are."""
+    for route in routes:
+        if hasattr(route, "original_router"):
+            yield from _routes(route.original_router.routes)
+        else:
+            yield route

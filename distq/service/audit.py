@@ -15,15 +15,12 @@ from typing import Any
 from pydantic_core import to_json
 
 from distq import telemetry
-from distq.errors import ConfigurationError, DistqError
+from distq.errors import ConfigurationError
 from distq.service.access import Visitor
+from distq.service.errors import AuditFailed
 
 KEPT = 500
 """Entries that the page of the audit shows, the latest ones."""
-
-
-class AuditFailed(DistqError):
-    """The audit log cannot be written, so nothing was done."""
 
 
 class Entry:
@@ -42,9 +39,10 @@ class Entry:
             "stage": stage,
             "who": self.who,
             "what": self.what,
-            **self.about,
+            "about": self.about,
         }
-        return to_json(document | ({"outcome": self.outcome} if self.outcome else {})) + b"\n"
+        outcome = {"outcome": self.outcome} if self.outcome else {}
+        return to_json(document | outcome, fallback=str) + b"\n"
 
 
 class Audit:
@@ -55,12 +53,12 @@ class Audit:
         self._numbers = count(1)
         self._lock = threading.Lock()
         self._latest: deque[Entry] = deque(maxlen=KEPT)
+        self._file = file
         self._descriptor: int | None = None
-        if file:
-            try:
-                self._descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except OSError as error:
-                raise ConfigurationError(f"audit log {file}: {error.strerror}") from None
+        try:
+            self._write(b"")
+        except AuditFailed as error:
+            raise ConfigurationError(f"{file}: {error}") from None
 
     @property
     def latest(self) -> list[Entry]:
@@ -85,15 +83,24 @@ class Audit:
         else:
             entry.outcome = entry.outcome or "done"
         finally:
-            template = "audit: {who}: {what}: {outcome}"
-            fields = {"who": entry.who, "what": what, "outcome": entry.outcome, "about": about}
-            telemetry.emit("info", template, **fields)
+            self._conclude(entry)
+
+    def _conclude(self, entry: Entry) -> None:
+        """Say how it went. It is done by now, whether that can be written or not."""
+        fields = {"who": entry.who, "what": entry.what, "outcome": entry.outcome, "about": entry.about}
+        telemetry.emit("info", "audit: {who}: {what} {about}: {outcome}", **fields)
+        try:
             self._write(entry.line("ended"))
+        except AuditFailed as error:
+            telemetry.emit("error", "{error}; the last one to be missing is {what}", error=error, **fields)
 
     def _write(self, line: bytes) -> None:
-        if self._descriptor is None:
+        if self._file is None:
             return
         try:
+            if self._descriptor is None:
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+                self._descriptor = os.open(self._file, flags, 0o600)
             written = os.write(self._descriptor, line)
         except OSError as error:
             raise AuditFailed(f"the audit log cannot be written: {error.strerror}") from error
@@ -101,7 +108,7 @@ class Audit:
             raise AuditFailed("the audit log cannot be written: no space left")
 
     def close(self) -> None:
-        """Close the file. Twice is safe."""
+        """Close the file. Twice is safe; the next entry opens it again."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)

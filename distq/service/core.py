@@ -5,26 +5,30 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
+from distq import telemetry
 from distq.app import DistQ
-from distq.errors import DistqError
+from distq.errors import StorageUnavailable
+from distq.results import Results
 from distq.service.access import Access, Visitor
 from distq.service.audit import Audit
+from distq.service.errors import TooMany
 from distq.service.live import Live
+from distq.service.patience import Following, Patient, within
 from distq.storage import Storage
 
 WRITES = RateLimitItemPerSecond(100)
 """Writes that one address may make."""
 
 
-class TooMany(DistqError):
-    """Somebody writes too often."""
+CLOSING = 1.0
+"""Seconds that a storage's connections may take to close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class Service:
     """One storage, the application if it is known, and who may do what with them."""
 
     storage: Storage
+    """Its coroutines end in time."""
     app: DistQ | None
     access: Access
     audit: Audit
@@ -41,14 +46,35 @@ class Service:
     """Where a trace is seen: a URL that has `{trace_id}`."""
     writes: RateLimitItem = WRITES
     live: Live = field(init=False)
+    waiters: Results = field(init=False)
+    """Those who wait for the ends of jobs."""
     anchor: str = field(init=False)
     """The name of the route of static files, by which the others are found where the service is mounted."""
     _counter: MovingWindowRateLimiter = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "live", Live(self.storage))
-        object.__setattr__(self, "anchor", f"distq-{secrets.token_hex(4)}")
-        object.__setattr__(self, "_counter", MovingWindowRateLimiter(MemoryStorage()))
+        app, given = self.app, self.storage
+        is_apps = app is not None and app.storage is given
+
+        def find() -> Storage:
+            return app.storage if app and is_apps else given
+
+        patient = cast(Storage, Patient(find))
+        values = {
+            "storage": patient,
+            # It takes care of itself: a look that is slow is waited for by the next one.
+            "live": Live(cast(Storage, Following(find))),
+            "waiters": Results(patient),
+            "anchor": f"distq-{secrets.token_hex(4)}",
+            "_counter": MovingWindowRateLimiter(MemoryStorage()),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def secret(self) -> bytes:
+        """What signs the cursors of listings: the same in all processes that have the same tokens."""
+        return self.access.secret if self.access.tokens else b""
 
     def root(self, request: Request) -> str:
         """The path below which the service is, without a slash at its end."""
@@ -80,3 +106,13 @@ class Service:
     def operator(self) -> Any:
         """The annotation of a parameter that takes who changes something."""
         return Annotated[Visitor, Depends(self.operating)]
+
+    async def close(self) -> None:
+        """Close what it has opened, and the storage's connections. Twice is safe."""
+        await self.live.close()
+        self.waiters.close()
+        self.audit.close()
+        try:
+            await within(CLOSING, self.storage.aclose(), self.storage.where)
+        except StorageUnavailable as error:
+            telemetry.emit("warn", "{error}; its connections are left to themselves", error=error)

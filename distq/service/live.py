@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from traceback import format_exception
+from typing import TypeVar
 
 from distq import telemetry
-from distq.admin.monitor import Monitor, Picture, Point, Trouble
+from distq.admin.monitor import INTERVAL, Monitor, Picture, Point, Trouble, rest
+from distq.aside import aside
 from distq.errors import DistqError, StorageUnavailable
 from distq.finding import Severity
+from distq.service.patience import begin
 from distq.steps import arun
 from distq.storage import Storage
 
-INTERVAL = 1.0
-"""Seconds between two looks, at least."""
-
-SHARE = 20
-"""Of the time, one part in so many is spent looking, at most."""
+T = TypeVar("T")
 
 PATIENCE = 5.0
 """Seconds that a look may take before the storage is called silent."""
@@ -34,55 +35,86 @@ EXAMINATION = 60.0
 
 
 class Live:
-    """Looks at a storage for many. For one event loop."""
+    """Looks at a storage for many. For one event loop at a time."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self._monitor = Monitor(storage)
-        self._task: asyncio.Task[None] | None = None
-        self._changed = asyncio.Condition()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watchers = 0
         self._wanted_at = float("-inf")
         self._looks = 0
+        self.closed = False
+        """Whether the service ends; who waits for something else need not any more."""
         self._settings: list[Trouble] = []
         self.latest: Picture | None = None
         """What the last look that succeeded saw."""
         self.error: DistqError | None = None
         """Why the last look did not succeed; None where it did."""
 
+    def _settle_in(self) -> None:
+        """Begin anew where another event loop runs than before: what waited in that one is gone."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            self._changed = asyncio.Condition()
+            self._task: asyncio.Task[None] | None = None
+            self._looking: asyncio.Task[Picture] | None = None
+            self._watchers = 0
+
     def history(self, queue: str) -> Sequence[Point]:
         """What the looks saw of a queue, up to ten minutes of them."""
         return self._monitor.history(queue)
 
-    async def picture(self) -> Picture:
-        """What there is now. Raises StorageError."""
+    async def picture(self, *, linger: bool = True) -> Picture:
+        """What there is now, or was a moment ago. Raises StorageError. With `linger` looks go on for a while:
+        who asks will ask again.
+        """
+        self._settle_in()
         was_watched = self._watching()
-        self._want()
-        if not was_watched or self._looks == 0:
-            await self._next(self._looks)
+        with self._interest(linger=linger):
+            if not was_watched or self._looks == 0:
+                await self._next(self._looks)
         if self.error:
-            raise self.error
+            raise self.error.with_traceback(None)
         assert self.latest
         return self.latest
 
     async def pictures(self) -> AsyncIterator[Picture | None]:
-        """What there is now, and each time that it was looked at again; None while the storage is away."""
+        """What there is now, and each time that it was looked at again; None while the storage is away. Ends
+        when this is closed.
+        """
+        self._settle_in()
         seen = 0 if self._watching() else self._looks
-        while True:
-            self._want()
-            seen = await self._next(seen)
-            yield None if self.error else self.latest
+        with self._interest():
+            while not self.closed:
+                seen = await self._next(seen)
+                if not self.closed:
+                    yield None if self.error else self.latest
+
+    def open(self) -> None:
+        """Begin; it is open already where it was never closed."""
+        if self.closed:
+            self.closed, self.error, self._looks = False, None, 0
 
     async def close(self) -> None:
-        """End the looks. Twice is safe."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        """End the looks, and what waits for them. Twice is safe."""
+        self._settle_in()
+        self.closed = True
+        self.error = StorageUnavailable(self._storage.where, "the service ends")
+        tasks = [task for task in (self._task, self._looking) if task]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=INTERVAL)
+        self._task = self._looking = None
+        async with self._changed:
+            self._changed.notify_all()
 
     async def _next(self, seen: int) -> int:
-        """Wait until more looks than so many have been made. Returns how many."""
+        """Wait until more looks than so many have been made, or this is closed. Returns how many."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._looks > seen)
+            await self._changed.wait_for(lambda: self._looks > seen or self.closed)
             return self._looks
 
     # -- looking -----------------------------------------------------------------------------------
@@ -90,41 +122,86 @@ class Live:
     def _watching(self) -> bool:
         return self._task is not None and not self._task.done()
 
-    def _want(self) -> None:
-        self._wanted_at = time.monotonic()
+    @contextmanager
+    def _interest(self, *, linger: bool = True) -> Iterator[None]:
+        """Somebody wants looks."""
+        loop = self._loop
+        self._watchers += 1
         if not self._watching():
             self._task = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            if linger:
+                self._wanted_at = time.monotonic()
+            if loop is self._loop:
+                self._watchers -= 1
 
     async def _watch(self) -> None:
-        examined_at = float("-inf")
-        while (began := time.monotonic()) < self._wanted_at + INTEREST:
+        examined_at, before = float("-inf"), float("inf")
+        while self._watchers or time.monotonic() < self._wanted_at + INTEREST:
+            began = time.monotonic()
             await self._look()
+            lasted = time.monotonic() - began
+            # What was met with silence is asked again soon: it took no time of the storage's. Nor is one
+            # look that an outage held up a reason to wait.
+            pause = rest(0.0 if self.error else min(lasted, before))
+            before = before if self.error else lasted
             if began > examined_at + EXAMINATION and not self.error:
                 examined_at = began
-                await self._examine()
-            await asyncio.sleep(max(INTERVAL, SHARE * (time.monotonic() - began)))
+                begin(self._examine())
+            await asyncio.sleep(pause)
 
     async def _look(self) -> None:
         was_away = self.error is not None
-        try:
-            picture = await asyncio.wait_for(arun(self._storage, self._monitor.look()), PATIENCE)
-            self.latest = picture.model_copy(update={"troubles": [*self._settings, *picture.troubles]})
-            self.error = None
-        except TimeoutError:
+        # One that was given up may still be on its way: there is one at a time.
+        self._looking = self._looking or asyncio.create_task(arun(self._storage, self._monitor.look()))
+        await asyncio.wait({self._looking}, timeout=PATIENCE)
+        if not self._looking.done():
             self.error = StorageUnavailable(self._storage.where, f"no answer within {PATIENCE:g} s")
-        except DistqError as error:
-            self.error = error
+        else:
+            looking, self._looking = self._looking, None
+            self._take(looking)
         if self.error and not was_away:
             telemetry.emit("warn", "{error}; the dashboard shows what was last seen", error=self.error)
         async with self._changed:
             self._looks += 1
             self._changed.notify_all()
 
+    def _take(self, looking: asyncio.Task[Picture]) -> None:
+        """Keep what a look saw, or why it saw nothing."""
+        try:
+            picture = looking.result()
+            self.latest = picture.model_copy(update={"troubles": [*self._settings, *picture.troubles]})
+            self.error = None
+        except DistqError as error:
+            self.error = error
+        # Who waits for a look is told that it failed, whatever it was.
+        except Exception as error:  # noqa: BLE001
+            _tell(error)
+            self.error = DistqError("the service has a fault; its log says more")
+
     async def _examine(self) -> None:
         """What is wrong with the storage itself: its settings, its indexes, its clock."""
         try:
-            found = await asyncio.wait_for(asyncio.to_thread(self._storage.examine), PATIENCE)
+            found = await _aside(self._storage.examine, PATIENCE)
         except (DistqError, TimeoutError):
             return  # the next look says that it is away
+        except Exception as error:  # noqa: BLE001
+            _tell(error)
+            return
         bad = (Severity.WARNING, Severity.PROBLEM)
         self._settings = [Trouble.of(finding) for finding in found if finding.severity in bad]
+
+
+def _tell(error: Exception) -> None:
+    telemetry.emit("error", "a look failed\n{trace}", trace="".join(format_exception(error)))
+
+
+async def _aside(function: Callable[[], T], timeout: float) -> T:
+    """Call a function in a thread, and leave it there where it takes longer. Raises TimeoutError then."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    answer = aside(function)
+    answer.add_done_callback(lambda _: None if loop.is_closed() else loop.call_soon_threadsafe(ended.set))
+    await asyncio.wait_for(ended.wait(), timeout)
+    return answer.result()

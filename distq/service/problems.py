@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from traceback import format_exception
+from types import MappingProxyType
 from typing import Any
 
 from fastapi import HTTPException
@@ -13,18 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from distq import telemetry
-from distq.errors import (
-    ConfigurationError,
-    InvalidArguments,
-    JobExists,
-    JobNotFound,
-    ResultTimeout,
-    StorageError,
-    UnknownTask,
-)
-from distq.service.access import Forbidden, Unauthorized
-from distq.service.audit import AuditFailed
-from distq.service.core import TooMany
+from distq.service.errors import KINDS, PREFIX
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -37,34 +28,16 @@ class Flaw(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why a request was not answered as was asked. `type` says which kind of problem it is, for programs."""
+    """Why a request was not answered as was asked. `type` says which kind of problem it is, and `about` what
+    it is about, for programs.
+    """
 
     type: str = Field(examples=["urn:distq:problem:job-not-found"])
     title: str
     status: int
     detail: str
     flaws: list[Flaw] = []
-
-
-class TooLarge(Exception):
-    """A request's body is larger than is taken."""
-
-
-_KINDS: dict[type[Exception], tuple[int, str]] = {
-    Unauthorized: (401, "unauthorized"),
-    Forbidden: (403, "forbidden"),
-    JobNotFound: (404, "job-not-found"),
-    JobExists: (409, "key-taken"),
-    TooLarge: (413, "too-large"),
-    UnknownTask: (422, "unknown-task"),
-    InvalidArguments: (422, "invalid-arguments"),
-    ConfigurationError: (422, "invalid-request"),
-    TooMany: (429, "too-many-writes"),
-    StorageError: (503, "storage-unavailable"),
-    AuditFailed: (503, "audit-unavailable"),
-    ResultTimeout: (504, "result-timeout"),
-}
-"""What is answered, by kind of error; of two that fit the more special one."""
+    about: dict[str, str] = {}
 
 
 def problem_of(error: Exception) -> Problem:
@@ -72,12 +45,13 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         flaws = [Flaw(where=_where(e["loc"]), what=e["msg"]) for e in error.errors()]
         detail = "; ".join(f"{flaw.where}: {flaw.what}" for flaw in flaws[:3])
-        return _problem(422, "invalid-request", detail, flaws)
+        return _problem(422, "invalid-request", detail, flaws=flaws)
     if isinstance(error, StarletteHTTPException | HTTPException):
         return _problem(error.status_code, "http", str(error.detail))
     for kind in type(error).__mro__:
-        if kind in _KINDS:
-            return _problem(*_KINDS[kind], str(error))
+        if kind in KINDS:
+            about = {name: value for name, value in vars(error).items() if isinstance(value, str)}
+            return _problem(*KINDS[kind], str(error), about=about)
     telemetry.emit("error", "a request failed\n{trace}", trace="".join(format_exception(error)))
     return _problem(500, "internal", "the service has a fault; its log says more")
 
@@ -105,10 +79,21 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _problem(status: int, kind: str, detail: str, flaws: list[Flaw] | None = None) -> Problem:
-    title = HTTPStatus(status).phrase
+def _problem(
+    status: int,
+    kind: str,
+    detail: str,
+    *,
+    flaws: Sequence[Flaw] = (),
+    about: Mapping[str, str] = MappingProxyType({}),
+) -> Problem:
     return Problem(
-        type=f"urn:distq:problem:{kind}", title=title, status=status, detail=detail, flaws=flaws or []
+        type=f"{PREFIX}{kind}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        flaws=list(flaws),
+        about=dict(about),
     )
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 from starlette.types import Message, Receive
 
+from distq.service.access import Visitor
 from distq.service.core import Service
-from distq.service.problems import Problem, TooLarge, problem_of, respond
+from distq.service.errors import TooLarge
+from distq.service.problems import Problem, problem_of, respond
 
 LARGEST_BODY = 8 * 2**20
 """Bytes of a request's body at most."""
@@ -39,12 +42,16 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             try:
+                self.admit(request)
                 response = await handle(_bounded(request))
             except Exception as error:  # noqa: BLE001
                 response = self.refuse(request, problem_of(_cause(error)))
             return guard(response)
 
         return guarded
+
+    def admit(self, request: Request) -> None:
+        """Whether to serve who asks at all. Nothing of the body has been read."""
 
     def refuse(self, request: Request, problem: Problem) -> Response:
         """The answer to a request that could not be served."""
@@ -58,14 +65,40 @@ def guard(response: Response) -> Response:
     return response
 
 
-def router(service: Service) -> APIRouter:
-    """All routes of a service, to be included below any prefix."""
-    from distq.service import api, pages, probes
+def guarded(service: Service) -> type[GuardedRoute]:
+    """A kind of route for those whom a service knows. Its functions may take what is annotated as below."""
 
-    together = APIRouter()
-    for module in (probes, api, pages):
-        together.include_router(module.router(service))
-    return together
+    class Route(GuardedRoute):
+        def admit(self, request: Request) -> None:
+            request.state.distq = service
+            request.state.visitor = service.reading(request)
+
+    return Route
+
+
+_bearer = HTTPBearer(
+    scheme_name="token", description="What DISTQ_TOKEN or DISTQ_READ_TOKEN is set to.", auto_error=False
+)
+
+
+def _service(request: Request) -> Service:
+    return request.state.distq
+
+
+def _reader(request: Request, _: Annotated[Any, Depends(_bearer)]) -> Visitor:
+    return request.state.visitor
+
+
+async def _operator(request: Request, _: Annotated[Any, Depends(_bearer)]) -> Visitor:
+    return await request.state.distq.operating(request)
+
+
+Here = Annotated[Service, Depends(_service)]
+"""The service that is asked."""
+Reader = Annotated[Visitor, Depends(_reader)]
+"""Who looks."""
+Operator = Annotated[Visitor, Depends(_operator)]
+"""Who changes something, and may."""
 
 
 def _bounded(request: Request) -> Request:
