@@ -17,7 +17,7 @@ from distq.storage import Storage
 SAMPLE = 1000
 """Dead jobs of a queue that are looked at, the latest ones."""
 
-MOST = 10_000
+MOST = 2_000
 """The same of all queues together."""
 
 BYTES = 8 * 2**20

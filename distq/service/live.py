@@ -1,7 +1,8 @@
 """The state of the deployment, looked at once for all who watch.
 
 Looks are made while somebody is interested, each a second after the last, or as seldom as keeps them below a
-twentieth of the time: to count a million jobs takes a store a while.
+twentieth of the time: to count a million jobs takes a store a while. `distq serve` looks now and then all the
+same, so that a page has something to show at once, and a history.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from traceback import format_exception
 from typing import TypeVar
 
@@ -30,6 +31,9 @@ PATIENCE = 5.0
 INTEREST = 60.0
 """Seconds for which looks go on after the last one that somebody wanted."""
 
+IDLE = 15.0
+"""Seconds between two looks that nobody has asked for."""
+
 EXAMINATION = 60.0
 """Seconds between two examinations of the storage itself."""
 
@@ -44,6 +48,7 @@ class Live:
         self._watchers = 0
         self._wanted_at = float("-inf")
         self._looks = 0
+        self._steady = self._idle = False
         self.closed = False
         """Whether the service ends; who waits for something else need not any more."""
         self._settings: list[Trouble] = []
@@ -58,6 +63,7 @@ class Live:
         if self._loop is not loop:
             self._loop = loop
             self._changed = asyncio.Condition()
+            self._wanted = asyncio.Event()
             self._task: asyncio.Task[None] | None = None
             self._looking: asyncio.Task[Picture] | None = None
             self._watchers = 0
@@ -66,14 +72,14 @@ class Live:
         """What the looks saw of a queue, up to ten minutes of them."""
         return self._monitor.history(queue)
 
-    async def picture(self, *, linger: bool = True) -> Picture:
+    async def picture(self, *, linger: bool = True, stale: bool = False) -> Picture:
         """What there is now, or was a moment ago. Raises StorageError. With `linger` looks go on for a while:
-        who asks will ask again.
+        who asks will ask again. With `stale` what was seen `IDLE` seconds ago will do: there will be another.
         """
         self._settle_in()
-        was_watched = self._watching()
+        is_fresh = self._watching() and (stale or not self._idle)
         with self._interest(linger=linger):
-            if not was_watched or self._looks == 0:
+            if not is_fresh or self._looks == 0:
                 await self._next(self._looks)
         if self.error:
             raise self.error.with_traceback(None)
@@ -96,6 +102,12 @@ class Live:
         """Begin; it is open already where it was never closed."""
         if self.closed:
             self.closed, self.error, self._looks = False, None, 0
+
+    def keep_looking(self) -> None:
+        """Look now and then, though nobody asks, until this is closed."""
+        self._settle_in()
+        self._steady = True
+        self._start()
 
     async def close(self) -> None:
         """End the looks, and what waits for them. Twice is safe."""
@@ -122,13 +134,20 @@ class Live:
     def _watching(self) -> bool:
         return self._task is not None and not self._task.done()
 
+    def _start(self) -> None:
+        if not self._watching():
+            self._task = asyncio.create_task(self._watch())
+
+    def _interesting(self) -> bool:
+        return self._watchers > 0 or time.monotonic() < self._wanted_at + INTEREST
+
     @contextmanager
     def _interest(self, *, linger: bool = True) -> Iterator[None]:
         """Somebody wants looks."""
         loop = self._loop
         self._watchers += 1
-        if not self._watching():
-            self._task = asyncio.create_task(self._watch())
+        self._wanted.set()
+        self._start()
         try:
             yield
         finally:
@@ -139,7 +158,7 @@ class Live:
 
     async def _watch(self) -> None:
         examined_at, before = float("-inf"), float("inf")
-        while self._watchers or time.monotonic() < self._wanted_at + INTEREST:
+        while self._steady or self._interesting():
             began = time.monotonic()
             await self._look()
             lasted = time.monotonic() - began
@@ -150,7 +169,18 @@ class Live:
             if began > examined_at + EXAMINATION and not self.error:
                 examined_at = began
                 begin(self._examine())
-            await asyncio.sleep(pause)
+            await self._rest(pause)
+
+    async def _rest(self, pause: float) -> None:
+        """Wait for so many seconds; where nobody is interested for longer, until somebody is."""
+        await asyncio.sleep(pause)
+        if not self._steady or self._interesting():
+            return
+        self._idle = True
+        self._wanted.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wanted.wait(), IDLE - pause)
+        self._idle = False
 
     async def _look(self) -> None:
         was_away = self.error is not None

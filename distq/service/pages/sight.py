@@ -24,7 +24,7 @@ class Sight(NamedTuple):
 async def seen(service: Service) -> Sight:
     """What there is. Raises StorageError where the storage never answered."""
     try:
-        return await _turned(service, await service.live.picture())
+        return await _turned(service, await service.live.picture(stale=True))
     except StorageError as error:
         if service.live.latest is None:
             raise
