@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 
 class Received(NamedTuple):
-    """A span as it arrived; ids in hex, `parent` empty for the first of a trace."""
+    """A span as it arrived; ids in hex, `parent` empty for the first of a trace, times in ns since 1970."""
 
     name: str
     trace: str
@@ -25,6 +25,8 @@ class Received(NamedTuple):
     links: list[str]
     failed: bool
     scope: str
+    began: int
+    ended: int
 
 
 class Point(NamedTuple):
@@ -89,6 +91,8 @@ def _span(span: Any, scope: str) -> Received:
         [link.span_id.hex() for link in span.links],
         span.status.code == span.status.STATUS_CODE_ERROR,
         scope,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
     )
 
 

@@ -107,9 +107,9 @@ def test_migrate_says_what_it_did_and_is_safe_to_repeat(
     first = distq("migrate", "--url", schema_url)
     monkeypatch.setenv("DISTQ_URL", schema_url)
     second = distq("migrate", "--json")
-    names = ["0001_jobs", "0002_everyday", "0003_positions", "0004_vacuum"]
+    names = ["0001_jobs", "0002_everyday", "0003_positions", "0004_vacuum", "0005_vitals"]
     assert [line.split()[-1] for line in first.out.splitlines()] == names
-    assert "nothing to do, it is at version 4" in second.value[0]
+    assert "nothing to do, it is at version 5" in second.value[0]
 
 
 def test_migrate_checks_redis(prefix_url: str) -> None:
@@ -652,7 +652,8 @@ def test_doctor_ends_with_1_where_there_is_a_problem(
     assert "application: no live worker serves its queues mail" in done.out
     findings = json.loads(distq("doctor", "--json").out)
     (found,) = [finding for finding in findings if finding["severity"] == "problem"]
-    assert set(found) == {"severity", "what", "why", "remedy"}
+    assert set(found) == {"severity", "what", "why", "remedy", "kind", "queue"}
+    assert (found["kind"], found["queue"]) == ("unserved", "mail")
     assert {len(finding) for finding in findings if finding["severity"] == "ok"} == {2}
 
 
@@ -710,7 +711,7 @@ def test_help_names_every_command() -> None:
     listed = distq("--help")
     assert listed.status == 0
     assert " ".join(COMMANDS) == (
-        "migrate worker enqueue show why list counts cancel replay pause resume purge prune doctor"
+        "migrate worker serve enqueue show why list counts cancel replay pause resume purge prune doctor top"
     )
     assert all(f" {command} " in listed.out for command in COMMANDS)
     bare = distq()

@@ -46,8 +46,7 @@ def urls(request: pytest.FixtureRequest) -> dict[str, str]:
         "redis://localhost": f"{redis_url}?prefix={name}",
         "dbname=app": postgres_url,
         "--port 8080": f"--port {port}",
-        "127.0.0.1:8080/ready": f"127.0.0.1:{port}/ready",
-        "127.0.0.1:8080/metrics": f"127.0.0.1:{port}/metrics",
+        **{f":8080{path}": f":{port}{path}" for path in ("", "/ready", "/metrics", "/api/jobs")},
     }
 
 
