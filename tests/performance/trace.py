@@ -21,13 +21,8 @@ from tests.collector import Collector, Received, collecting
 from tests.helpers import eventually
 from tests.shop import launched
 
-COLOURS = {
-    "request": "#56657a",
-    "enqueue": "#2463a8",
-    "job": "#1b7a4b",
-    "settle": "#8a5cb8",
-    "other": "#9aa5b1",
-}
+COLOURS = {"request": "#56657a", "enqueue": "#2463a8", "job": "#1b7a4b", "settle": "#8a5cb8"}
+OTHER = "#9aa5b1"
 FAILED = "#b3352c"
 NARROWEST = 0.004
 """The share of the width that a span has at least, to be seen."""
