@@ -7,6 +7,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -21,8 +23,9 @@ os.register_at_fork(after_in_child=_idle.clear)
 
 
 def aside(function: Callable[[], T]) -> Future[T]:
-    """Call a function in a thread of its own, which ends with the process."""
+    """Call a function in a thread of its own, which ends with the process; in the caller's context."""
     answer: Future[T] = Future()
+    function = partial(copy_context().run, function)
     try:
         calls = _idle.pop()
     except IndexError:

@@ -47,10 +47,8 @@ class Hooks:
     around_run: list[Middleware] = field(default_factory=list[Middleware])
 
     def running(self, job: CurrentJob) -> AbstractContextManager[Any]:
-        """The span of a run, and the middleware around it."""
+        """The middleware around a run."""
         with ExitStack() as stack:
-            if telemetry.tracing():
-                stack.enter_context(telemetry.running(job))
             for middleware in self.around_run:
                 stack.enter_context(middleware(job))
             return stack.pop_all()

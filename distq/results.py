@@ -17,6 +17,7 @@ from distq.errors import StorageError
 from distq.ids import split_id
 from distq.polling import nudge, readable, unblocking_pipe
 from distq.storage import Listener, Storage
+from distq.telemetry import quiet
 
 LOOK = 1.0
 """Seconds between looks at the jobs that are waited for."""
@@ -123,6 +124,7 @@ class Results:
         self._thread = threading.Thread(target=self._serve, args=pipe, name="distq-results", daemon=True)
         self._thread.start()
 
+    @quiet.keeping()
     def _serve(self, wakeup: int, waker: int) -> None:
         ear = _Ear(self._storage, wakeup)
         try:

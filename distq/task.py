@@ -139,7 +139,7 @@ class BaseTask(Generic[P, R]):
             return await self.app.aenqueue(self._jobs(_each(calls), stack), self)
 
     def new_jobs(self, calls: Iterable[_Given], around: ExitStack) -> list[NewJob]:
-        """The jobs of calls, positional and named arguments of each, for who enqueues them within `around`."""
+        """The jobs of calls, given by position and by name, for who enqueues them within `around`."""
         return self._jobs(calls, around)
 
     def job_of(self, tick: int, around: ExitStack) -> tuple[NewJob, Enqueuing | None]:

@@ -16,6 +16,7 @@ from distq.job import Outcome, OutcomeKind
 from distq.memory.storage import MemoryStorage
 from distq.worker.outbox import Outbox
 from distq.worker.settings import BATCH, LARGEST_BATCH, Settings
+from distq.worker.tally import Tally
 from tests import worker_app
 from tests.contract.steps import add, take
 from tests.helpers import eventually
@@ -67,7 +68,7 @@ def test_jobs_end_as_they_should_also_where_a_process_dies(world: World) -> None
 def test_outcomes_go_out_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     storage = MemoryStorage()
     add(storage, 5)
-    outbox = Outbox(storage, keep=60, batch=2)
+    outbox = Outbox(storage, keep=60, batch=2, tally=Tally(["default"]))
     for lease in take(storage):
         outbox.add(Outcome(lease.id, lease.token, OutcomeKind.DONE), 0.0)
     sent: list[int] = []

@@ -18,6 +18,7 @@ from distq.worker.lanes import Lanes
 from distq.worker.maintenance import Maintenance
 from distq.worker.outbox import Outbox
 from distq.worker.settings import Settings
+from distq.worker.tally import Tally
 from tests.contract.steps import QUEUE, add, expire, take
 
 
@@ -55,7 +56,7 @@ def maintenance(storage: MemoryStorage, holdings: Holdings, hints: Hints) -> Mai
 def intake(storage: MemoryStorage, holdings: Holdings, maintenance: Maintenance, hints: Hints) -> Intake:
     """With four slots; it has found one job where there was room for more."""
     add(storage)
-    lanes, outbox = cast(Lanes, Inbox()), Outbox(storage, 60, 500)
+    lanes, outbox = cast(Lanes, Inbox()), Outbox(storage, 60, 500, Tally([QUEUE]))
     intake = Intake(SETTINGS, holdings, lanes, outbox, maintenance, hints)
     assert not intake.lease()
     add(storage)
@@ -140,7 +141,7 @@ def test_when_a_job_has_ended_it_asks_in_doubt_alone(
 def test_who_has_not_run_says_nothing_of_how_long_jobs_take(storage: MemoryStorage) -> None:
     add(storage)
     (lease,) = take(storage)
-    outbox = Outbox(storage, 60, 500)
+    outbox = Outbox(storage, 60, 500, Tally([QUEUE]))
     outbox.add(Outcome(lease.id, lease.token, OutcomeKind.RELEASE), 0.0)
     outbox.settle()
     assert outbox.mean == float("inf")

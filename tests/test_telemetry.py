@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import logfire
@@ -101,7 +102,7 @@ def test_an_error_is_the_spans_and_what_a_task_says_is_none(app: DistQ, told: Ca
     assert ran(app).delay == 5
     span = spans(told)["job {task}"]
     assert "events" not in span
-    assert span["attributes"]["outcome"] == "Snooze"
+    assert span["attributes"]["outcome"] == "snooze"
 
 
 def test_events_are_structured_logs(told: CaptureLogfire) -> None:
@@ -125,3 +126,47 @@ def test_logfire_is_not_imported_by_distq() -> None:
     code = "import sys, distq, distq.worker.pool, distq.worker.process; sys.exit('logfire' in sys.modules)"
     without_its_plugin = os.environ | {"PYDANTIC_DISABLE_PLUGINS": "__all__"}
     assert subprocess.run([sys.executable, "-c", code], env=without_its_plugin).returncode == 0
+
+
+_SILENT = """
+import sys
+reached = []
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        reached.append((event, arguments[-1]))
+sys.addaudithook(hook)
+
+import logfire
+{configure}
+from distq import DistQ
+app = DistQ("memory://")
+done = app.task(name="done")(lambda: None)
+with app.inline():
+    done.enqueue()
+    done.enqueue_many([()] * 10)
+from opentelemetry import trace
+provider = type(trace.get_tracer_provider()).__name__
+print(reached, logfire.DEFAULT_LOGFIRE_INSTANCE.config._initialized, provider)
+"""
+
+
+@pytest.mark.parametrize(
+    ("configure", "token", "said"),
+    [
+        # Even with a token: who has not called `configure` wants nothing sent.
+        ("", "pylf_v1_us_0000000000000000000000000000000000000000000", "[] False ProxyTracerProvider"),
+        (
+            'logfire.configure(send_to_logfire="if-token-present", console=False)',
+            "",
+            "[] True ProxyTracerProvider",
+        ),
+    ],
+)
+def test_nothing_is_sent_that_the_user_did_not_ask_for(
+    tmp_path: Path, configure: str, token: str, said: str
+) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOGFIRE")}
+    environment |= {"PYTHONPATH": os.getcwd(), **({"LOGFIRE_TOKEN": token} if token else {})}
+    argv = [sys.executable, "-c", _SILENT.format(configure=configure)]
+    done = subprocess.run(argv, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == said, done.stderr

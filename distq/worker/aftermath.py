@@ -15,6 +15,7 @@ from distq import telemetry
 from distq.app import DistQ
 from distq.errors import StorageError, StorageUnavailable
 from distq.job import JobState, Lease
+from distq.telemetry import quiet
 from distq.worker import execution
 from distq.worker.slots import Begun
 
@@ -79,6 +80,7 @@ class Aftermath:
 
     # -- the thread --------------------------------------------------------------------------------
 
+    @quiet.keeping()
     def _serve(self) -> None:
         while True:
             with self._changed:

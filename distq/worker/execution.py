@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import PydanticSerializationError
 
@@ -13,9 +14,10 @@ from distq.app import DistQ
 from distq.control import Cancel, Control, Retry, Snooze
 from distq.errors import DistqError, InvalidArguments, JobTimeout
 from distq.job import DONE, Lease, Outcome, OutcomeKind
-from distq.messages import BARE, encode_error, encode_value, headers_of, remote_error
+from distq.messages import BARE, decode_headers, encode_error, encode_value, remote_error
 from distq.options import NO_LIMITS, Limits
 from distq.task import AsyncTask, BaseTask
+from distq.telemetry import quiet, watch
 from distq.worker.running import Run
 
 UNKNOWN_TASK_DELAY = 5.0
@@ -33,6 +35,8 @@ class ResultTooLarge(DistqError):
         super().__init__(f"the result has {size:,} bytes, more than {LARGEST_RESULT:,}; store it elsewhere")
 
 
+_OVERRUN = "the job went on after its timeout; its process is ended"
+
 _new_outcome = partial(tuple.__new__, Outcome)
 """As `Outcome(…)`, in half the time."""
 
@@ -49,8 +53,41 @@ def limits(app: DistQ, lease: Lease) -> Limits:
     task = app.tasks.get(lease.task)
     if task is None:
         return NO_LIMITS
-    bare = lease.payload.startswith(BARE)
-    return task.limits if bare else task.declared.limits(headers_of(lease.payload))
+    if lease.payload.startswith(BARE):
+        return task.limits
+    return _own_limits(task, lease.payload)
+
+
+_latest: tuple[BaseTask[..., Any] | None, bytes, Limits] = (None, b"", NO_LIMITS)
+"""Jobs that were enqueued together have the same headers: to see that costs less than to read them."""
+
+
+def _own_limits(task: BaseTask[..., Any], payload: bytes) -> Limits:
+    """The limits of a job whose payload has headers."""
+    global _latest
+    latest, headers, found = _latest
+    if latest is not task or not payload.startswith(headers):
+        headers = _line(payload)
+        found = task.declared.limits(_numbers(headers))
+        _latest = (task, headers, found) if headers else _latest
+    return found
+
+
+def _line(payload: bytes) -> bytes:
+    """The line of headers in a payload; empty where there is none."""
+    return payload[: payload.find(b"\n") + 1]
+
+
+def _numbers(headers: bytes) -> Mapping[str, Any]:
+    """What a line of headers gives as numbers. What is not as distq writes it gives none: the job's arguments
+    may be right all the same, and if not it is dead of that.
+    """
+    try:
+        found = decode_headers(headers)
+    except ValueError:
+        return {}
+    items = cast(dict[str, Any], found).items() if isinstance(found, dict) else ()
+    return {name: value for name, value in items if isinstance(value, int | float)}
 
 
 def run(app: DistQ, attempt: Run) -> Outcome:
@@ -59,26 +96,31 @@ def run(app: DistQ, attempt: Run) -> Outcome:
     task = app.tasks.get(lease.task)
     if task is None:
         return _unknown(lease)
-    token = context.enter(attempt.job)
+    token, outcome = context.enter(attempt.job), None
+    watched = attempt.watch = watch.begin(lease, attempt.waited, task.declared.priority)
     try:
         attempt.start()
         args, kwargs = task.signature.decode(lease.payload)
         value = None
         try:
-            if app.hooks.around_run or telemetry.tracing():
+            if app.hooks.around_run:
                 with app.hooks.running(attempt.job):
                     value = task.function(*args, **kwargs)
             else:
                 value = task.function(*args, **kwargs)
         finally:
             attempt.finish()
-        return _returned(task, attempt, value)
+        outcome = _returned(task, attempt, value)
+        return outcome
     # Whatever user code raises, SystemExit too, is the job's failure and not the worker's end.
     except BaseException as error:  # noqa: BLE001
         attempt.finish()
-        return _raised(task, attempt, error)
+        outcome = _raised(task, attempt, error)
+        return outcome
     finally:
         context.leave(token)
+        if watched:
+            watched.end(outcome)
 
 
 async def arun(app: DistQ, attempt: Run) -> Outcome:
@@ -86,16 +128,23 @@ async def arun(app: DistQ, attempt: Run) -> Outcome:
     lease = attempt.lease
     task = app.find_task(lease.task)
     context.enter(attempt.job)
+    outcome = None
+    watched = attempt.watch = watch.begin(lease, attempt.waited, task.declared.priority)
     try:
         args, kwargs = task.signature.decode(lease.payload)
         value = None
         with app.hooks.running(attempt.job):
             value = await task.function(*args, **kwargs)
         attempt.finish()
-        return _returned(task, attempt, value)
+        outcome = _returned(task, attempt, value)
+        return outcome
     except BaseException as error:  # noqa: BLE001
         attempt.finish()
-        return _raised(task, attempt, error)
+        outcome = _raised(task, attempt, error)
+        return outcome
+    finally:
+        if watched:
+            watched.end(outcome)
 
 
 def _returned(task: BaseTask[..., Any], attempt: Run, value: Any) -> Outcome:
@@ -118,6 +167,8 @@ def _raised(task: BaseTask[..., Any], attempt: Run, error: BaseException) -> Out
         return _stopped(lease)
     if isinstance(error, asyncio.CancelledError) and attempt.timed_out:
         error = JobTimeout().with_traceback(error.__traceback__)
+    if attempt.watch:
+        attempt.watch.fail(error)
     task.app.hooks.failed(attempt.job, error)
     return failed(task, lease, error)
 
@@ -152,6 +203,17 @@ def dead(lease: Lease | Outcome, error: BaseException) -> Outcome:
     return Outcome(lease.id, lease.token, OutcomeKind.DEAD, encode_error(remote))
 
 
+def abandoned(app: DistQ, attempt: Run) -> Outcome:
+    """The outcome of an attempt of this process that nothing can stop; for its I/O thread."""
+    outcome = overran(app, attempt.lease, cancelled=attempt.job.stopping)
+    with quiet.interrupted():
+        if attempt.watch and not attempt.job.stopping:
+            attempt.watch.fail(JobTimeout(_OVERRUN))
+        if attempt.watch:
+            attempt.watch.conclude(outcome)
+    return outcome
+
+
 def overran(app: DistQ, lease: Lease, *, cancelled: bool = False) -> Outcome:
     """The outcome of a job that went on after it was interrupted, or asked to stop."""
     task = app.find_task(lease.task)
@@ -160,14 +222,13 @@ def overran(app: DistQ, lease: Lease, *, cancelled: bool = False) -> Outcome:
             "warn", "job {id} did not stop when it was cancelled: its process is ended", id=lease.id
         )
         return _stopped(lease)
-    error = JobTimeout("the job went on after its timeout; its process is ended")
-    return failed(task, lease, error)
+    return failed(task, lease, JobTimeout(_OVERRUN))
 
 
 def failed(task: BaseTask[..., Any], lease: Lease, error: BaseException) -> Outcome:
     """The outcome of a failed attempt: another try, or dead."""
     tries = lease.tries + 1
-    allowed = headers_of(lease.payload).get("retries", task.declared.retries)
+    allowed = _numbers(_line(lease.payload)).get("retries", task.declared.retries)
     if not _worth_another_try(task, error) or tries > allowed:
         return dead(lease, error)
     try:

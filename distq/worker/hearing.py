@@ -16,6 +16,7 @@ from distq import telemetry
 from distq.job import Heard
 from distq.polling import nudge, readable, unblocking_pipe
 from distq.storage import Storage
+from distq.telemetry import quiet
 from distq.worker.board import Board
 from distq.worker.hints import Channel, Tokens
 
@@ -49,6 +50,7 @@ class Hearing:
         """End soon, without waiting for it. Twice is safe."""
         nudge(self._ender, b"\0")
 
+    @quiet.keeping()
     def _serve(self) -> None:
         while not readable([self._over], 0):
             try:

@@ -9,6 +9,7 @@ from distq import telemetry
 from distq.errors import StorageError
 from distq.job import Lease, Outcome
 from distq.storage import Storage
+from distq.telemetry.instruments import instruments
 
 PROGRESS_PAUSE = 0.5
 """Seconds between two reports of progress."""
@@ -21,6 +22,8 @@ class Holdings:
         self._storage, self._worker, self._ttl = storage, worker, ttl
         self._leases: dict[tuple[str, str], Lease] = {}
         self._doubtful: set[str] = set()
+        self._leased_at: dict[str, float] = {}
+        """By id and on the monotonic clock; empty where nobody wants to know how long jobs waited."""
         self._progress: dict[str, bytes] = {}
         self._extended_at = time.monotonic()
         self.asked = False
@@ -57,12 +60,23 @@ class Holdings:
         if idle:
             self._extended_at = began
         self._leases.update(((lease.id, lease.token), lease) for lease in leases)
+        if instruments():
+            self._leased_at.update(dict.fromkeys([lease.id for lease in leases], began))
         return leases
+
+    def waited(self, lease: Lease, now: float) -> float | None:
+        """How many seconds a held job has been ready at a moment on the monotonic clock, as `Storage.waited`
+        counts; None where that was not noted. For any thread.
+        """
+        leased_at = self._leased_at.get(lease.id)
+        return None if leased_at is None else self._storage.waited(lease) + now - leased_at
 
     def drop(self, outcomes: Sequence[Outcome]) -> None:
         """These have been settled."""
         for outcome in outcomes:
             self._leases.pop((outcome.id, outcome.token), None)
+            if self._leased_at:
+                self._leased_at.pop(outcome.id, None)
 
     def renew(self, *, urgent: bool) -> set[str]:
         """Extend the leases where it is time. Returns the ids of those that somebody wants cancelled.

@@ -6,6 +6,7 @@ They are fed with batches, hold what has not begun in their inboxes, and hand ev
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import threading
 import time
@@ -17,6 +18,7 @@ from distq.app import DistQ
 from distq.context import CurrentJob
 from distq.job import Lease, Outcome, OutcomeKind
 from distq.options import NO_LIMITS
+from distq.telemetry.watch import Watch
 from distq.worker import execution
 from distq.worker.holdings import Holdings
 from distq.worker.running import Run, Running, TaskRun, ThreadRun
@@ -28,14 +30,14 @@ class Context(NamedTuple):
     app: DistQ
     running: Running
     holdings: Holdings
-    done: Callable[[Outcome, float], None]
-    """Called with each outcome and the seconds that the job ran."""
+    done: Callable[[Outcome, float, Watch | None], None]
+    """Called with each outcome, the seconds that the job ran, and who watched it."""
 
     def unfit(self, lease: Lease, now: float) -> bool:
         """Whether the lease may be lost, as after a freeze, or the job is unwanted; then it is given back."""
         if now <= self.holdings.fresh_until and lease.id not in self.running.unwanted:
             return False
-        self.done(Outcome(lease.id, lease.token, OutcomeKind.RELEASE), 0.0)
+        self.done(Outcome(lease.id, lease.token, OutcomeKind.RELEASE), 0.0, None)
         return True
 
 
@@ -111,7 +113,7 @@ class ThreadLane:
     def serve(self) -> None:
         """Run jobs in the calling thread until `finish`."""
         app, running, holdings, done = self._context
-        unfit, get, clock = self._context.unfit, self._inbox.get, time.monotonic
+        unfit, get, clock, waited = self._context.unfit, self._inbox.get, time.monotonic, holdings.waited
         while (lease := get()) is not None:
             started = clock()
             if unfit(lease, started):
@@ -119,10 +121,11 @@ class ThreadLane:
             limits = execution.limits(app, lease)
             kind = Run if limits is NO_LIMITS else ThreadRun
             attempt = kind(lease, CurrentJob(lease, holdings.note), limits)
+            attempt.waited = waited
             running.begin(attempt, started)
             outcome = execution.run(app, attempt)
             running.end(attempt)
-            done(outcome, clock() - started)
+            done(outcome, clock() - started, attempt.watch)
 
     def finish(self, threads: int) -> None:
         """Let that many `serve` calls return when the inbox is empty."""
@@ -156,7 +159,8 @@ class LoopLane:
         """Take jobs to run."""
         with self._lock:
             self._inbox.extend(leases)
-        self._loop.call_soon_threadsafe(self._begin)
+        # A context of its own: in the caller's, the I/O thread's, telemetry keeps quiet.
+        self._loop.call_soon_threadsafe(self._begin, context=contextvars.Context())
 
     def recall(self) -> list[Lease]:
         """Take back what has not begun."""
@@ -179,10 +183,11 @@ class LoopLane:
             return
         limits = execution.limits(context.app, lease)
         attempt = TaskRun(lease, CurrentJob(lease, context.holdings.note), limits)
+        attempt.waited = context.holdings.waited
         context.running.begin(attempt, started)
         outcome = await execution.arun(context.app, attempt)
         context.running.end(attempt)
-        context.done(outcome, time.monotonic() - started)
+        context.done(outcome, time.monotonic() - started, attempt.watch)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

@@ -12,6 +12,7 @@ import time
 from distq import telemetry
 from distq.job import Tick
 from distq.storage import Op, Storage
+from distq.telemetry import figures
 from distq.worker.hints import Hints
 from distq.worker.holdings import Holdings
 from distq.worker.settings import Settings
@@ -96,14 +97,20 @@ class Maintenance:
             self._hints.tokens.give()
         if tick.suspects and now > self._drain_until + DRAIN_PAUSE and random.random() < DRAIN_CHANCE:
             self._drain_until = now + DRAIN
-        if tick.reclaimed or tick.buried:
-            telemetry.emit(
-                "warn",
-                "queue {queue}: {reclaimed} expired leases taken back, {buried} jobs dead of crashes",
-                queue=queue,
-                reclaimed=tick.reclaimed,
-                buried=tick.buried,
-            )
+        tell(queue, tick)
+
+
+def tell(queue: str, tick: Tick) -> None:
+    """Say what a pass found that went wrong."""
+    if tick.reclaimed or tick.buried:
+        figures.reclaimed(queue, tick.reclaimed + tick.buried)
+        telemetry.emit(
+            "warn",
+            "queue {queue}: {reclaimed} expired leases taken back, {buried} jobs dead of crashes",
+            queue=queue,
+            reclaimed=tick.reclaimed,
+            buried=tick.buried,
+        )
 
 
 def maintenance(storage: Storage, queue: str, ttl: float, *, eager: bool = False) -> Op[Tick]:

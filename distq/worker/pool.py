@@ -17,10 +17,11 @@ from distq.aside import aside
 from distq.errors import ConfigurationError, SchemaError, StorageError, StorageUnavailable
 from distq.locate import URL_VARIABLE, load_app
 from distq.polling import nudge, readable, unblocking_pipe
+from distq.telemetry import quiet
 from distq.worker.aftermath import Aftermath
 from distq.worker.ending import FAREWELL, RECYCLED, STUCK
 from distq.worker.hearing import Hearing
-from distq.worker.maintenance import maintenance
+from distq.worker.maintenance import maintenance, tell
 from distq.worker.place import Place, Plan
 from distq.worker.settings import Settings
 
@@ -105,7 +106,8 @@ class Pool:
     def _check_storage(self) -> None:
         """Raises SchemaError. The storage may be silent: signals are heard meanwhile."""
         queue, ttl = self._settings.queues[0], self._settings.ttl
-        answer = aside(lambda: self._storage.run(maintenance(self._storage, queue, ttl)))
+        with quiet.keeping():
+            answer = aside(lambda: self._storage.run(maintenance(self._storage, queue, ttl)))
         answer.add_done_callback(lambda _: self._wake())
         until = time.monotonic() + PATIENCE
         while not (answer.done() or self._stopping or time.monotonic() > until):
@@ -115,7 +117,7 @@ class Pool:
         try:
             if not answer.done():
                 raise StorageUnavailable(self._storage.where, f"no answer within {PATIENCE:g} s")
-            answer.result()
+            tell(queue, answer.result())
         except SchemaError:
             raise
         except StorageError as error:

@@ -12,13 +12,14 @@ from distq.context import CurrentJob
 from distq.errors import JobTimeout
 from distq.job import Lease
 from distq.options import HARD_AFTER, NO_LIMITS, Limits
+from distq.telemetry.watch import Waited, Watch, unknown
 from distq.worker.slots import NEVER, Slots
 
 
 class Run:
     """One attempt under way, from the moment it is made. This one can only be asked to stop."""
 
-    __slots__ = ("doomed", "hard_at", "job", "lease", "place", "soft_at", "timed_out")
+    __slots__ = ("doomed", "hard_at", "job", "lease", "place", "soft_at", "timed_out", "waited", "watch")
 
     def __init__(self, lease: Lease, job: CurrentJob, limits: Limits) -> None:
         self.lease, self.job = lease, job
@@ -26,6 +27,9 @@ class Run:
         self.doomed = False
         """Whether its hard limit is over: it is settled, whatever it does."""
         self.place = 0
+        self.waited: Waited = unknown
+        """Tells how long the job waited."""
+        self.watch: Watch | None = None
         self.soft_at = self.hard_at = NEVER
         if limits is not NO_LIMITS:
             now = time.monotonic()
@@ -139,7 +143,7 @@ class Running:
                     self._slots.limit(other.place, NEVER if other.doomed else other.hard_at)
 
     def longest(self, count: int) -> list[tuple[Lease, float]]:
-        """The leases of up to `count` attempts, those that run for the longest time, and for how many seconds."""
+        """The leases of up to `count` attempts that have run for longest, and for how many seconds."""
         # A copy is made in one step, whatever the other threads do.
         runs = sorted(self._runs.copy().items(), key=itemgetter(1))
         now = time.monotonic()

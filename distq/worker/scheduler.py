@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import ExitStack
 
 from distq import telemetry
 from distq.cron import Cron
 from distq.job import Schedule
 from distq.storage import Storage
+from distq.telemetry import quiet
 
 REFRESH = 10.0
 """Seconds after which the storage is asked anew at the latest: for its clock, and for what was resumed."""
@@ -47,8 +49,15 @@ class Scheduler:
     def _fire(self, queue: str, cron: Cron, schedule: Schedule, now: float) -> None:
         last = schedule.last
         for tick in cron.due(last, now):
-            job = cron.task.job_of(tick)
-            if not self._storage.run(self._storage.fire(queue, cron.name, last=last, tick=tick, job=job)):
-                return
+            with ExitStack() as around:
+                job, span = cron.task.job_of(tick, around)
+                fire = self._storage.fire(queue, cron.name, last=last, tick=tick, job=job)
+                # Others try too: of a tick that is not ours nothing is to be seen.
+                with quiet.keeping():
+                    fired = self._storage.run(fire)
+                if not fired:
+                    if span:
+                        span.discard()
+                    return
             telemetry.emit("info", "schedule {name}: job {id}", name=cron.name, id=job.id)
             last = tick

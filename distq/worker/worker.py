@@ -13,13 +13,18 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import wait
 from traceback import format_exc
 
 from distq import telemetry
 from distq.app import DistQ
+from distq.aside import aside
 from distq.errors import StorageError
 from distq.job import JobState, Outcome
 from distq.polling import nudge, readable
+from distq.telemetry import quiet
+from distq.telemetry.providers import flush
+from distq.telemetry.watch import Watch
 from distq.worker import execution
 from distq.worker.ending import RECYCLED, Ending
 from distq.worker.hints import Hints
@@ -47,6 +52,9 @@ CANCEL = 255
 
 PAUSES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Seconds between attempts to reach a storage that does not answer; the last repeats."""
+
+PARTING = 2.0
+"""Seconds that a process which ends at once gives telemetry to get out what it has been told."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -115,6 +123,7 @@ class Worker:
         """Ask the worker to end, from any thread."""
         os.write(self._waker, bytes([signal.SIGTERM]))
 
+    @quiet.keeping()
     def _work(self) -> None:
         try:
             while not self._over():
@@ -182,9 +191,9 @@ class Worker:
 
     # -- settle ------------------------------------------------------------------------------------
 
-    def _done(self, outcome: Outcome, seconds: float) -> None:
+    def _done(self, outcome: Outcome, seconds: float, watch: Watch | None) -> None:
         """Called by the lanes, in their threads."""
-        self._outbox.add(outcome, seconds)
+        self._outbox.add(outcome, seconds, watch)
         if self._parked and len(self._outbox) >= self._enough:
             self._parked = False
             nudge(self._waker, b"\0")
@@ -207,8 +216,7 @@ class Worker:
         Its other jobs may finish within the grace time, and are given back then.
         """
         for run in overdue:
-            outcome = execution.overran(self._app, run.lease, cancelled=run.job.stopping)
-            self._outbox.add(outcome, 0.0)
+            self._outbox.add(execution.abandoned(self._app, run), 0.0, run.watch)
         if overdue:
             self._ending.begin(RECYCLED)
 
@@ -263,6 +271,7 @@ class Worker:
 
 def _quit(status: int) -> None:
     """End the process now, whatever its other threads are at."""
+    wait([aside(flush)], PARTING)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
