@@ -348,7 +348,8 @@ def _error_of(url: str, response: httpx.Response) -> DistqError:
         problem = from_json(response.content)
         kind = _ERRORS.get(problem["type"].removeprefix(PREFIX))
         detail, about = problem["detail"], problem["about"]
-    except (ValueError, TypeError, KeyError):
+        about = {name: value for name, value in about.items() if isinstance(value, str)}
+    except (ValueError, TypeError, KeyError, AttributeError):
         return ServiceError(url, response.status_code, response.reason_phrase)
     if kind is None:
         return ServiceError(url, response.status_code, detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import os
@@ -18,7 +19,7 @@ import pytest
 from fastapi import Request, Response
 from limits import RateLimitItemPerMinute
 
-from distq import ConfigurationError
+from distq import ConfigurationError, StorageUnavailable
 from distq.ids import EXAMPLE
 from distq.job import JobState, OutcomeKind
 from distq.memory.storage import MemoryStorage
@@ -27,6 +28,7 @@ from distq.service import access as module
 from distq.service.access import COOKIE, Access, Role, is_loopback
 from distq.service.application import create
 from distq.service.audit import Audit
+from distq.service.errors import AuditFailed
 from distq.service.routing import HEADERS, LARGEST_BODY
 from distq.storage import Storage
 from tests.contract.steps import QUEUE, add, make, settle, state, take
@@ -313,6 +315,7 @@ def test_a_json_write_of_a_program_needs_no_ticket(local: Visitor) -> None:
     [
         {"origin": "http://evil.example"},
         {"origin": "null"},
+        {"origin": "http://["},
         {"origin": "http://localhost:3000"},
         {"origin": ""},
         {"sec-fetch-site": "cross-site"},
@@ -334,6 +337,16 @@ def test_a_write_that_may_be_another_sites_is_refused(
     response = local.post(WRITE, headers=headers, content=b"")
     assert (status(response), response.json()["type"]) == (403, "urn:distq:problem:forbidden")
     assert not is_paused(storage)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_may_lead_here_and_no_more(local: Visitor, site: str) -> None:
+    for path in ("/live/queues", "/api/dead", "/jobs?text=x", "/metrics"):
+        fetched = local.get(path, headers={"sec-fetch-site": site, "sec-fetch-mode": "no-cors"})
+        assert status(fetched) == 403, path
+    led = local.get("/", headers={"sec-fetch-site": site, "sec-fetch-mode": "navigate"})
+    assert status(led) == 200
+    assert status(local.get("/api/dead", headers={"sec-fetch-site": "same-origin"})) == 200
 
 
 def ticket_of(access: Access, cookie: str = "") -> str:
@@ -384,7 +397,7 @@ def test_a_sessions_cookie_is_out_of_reach_of_scripts_and_other_sites() -> None:
     assert int(morsel["max-age"]) <= 12 * 3600
     assert not morsel["secure"]
     assert session(Access(TOKENS), scheme="https")[COOKIE]["secure"]
-    assert session(Access(TOKENS), **{"x-forwarded-proto": "https"})[COOKIE]["secure"]
+    assert session(Access(TOKENS), Role.OPERATE, "http", **{"x-forwarded-proto": "https"})[COOKIE]["secure"]
     assert OPERATE not in morsel.value
 
 
@@ -523,6 +536,13 @@ def test_a_body_that_says_it_is_too_large_is_not_read(storage: Storage) -> None:
         connection.close()
 
 
+def test_of_many_flaws_the_first_are_told(local: Visitor) -> None:
+    response = local.post("/api/jobs", {"x" * 10_000: 1, **{f"field-{n}": 1 for n in range(10_000)}})
+    assert status(response) == 422
+    assert 10 < len(response.json()["flaws"]) < 100
+    assert len(response.content) < 10_000
+
+
 def test_who_writes_too_often_waits(storage: Storage) -> None:
     service = service_on(storage, tokens=TOKENS, writes=RateLimitItemPerMinute(3))
     with visiting(service, token=OPERATE, client=ELSEWHERE) as visit:
@@ -613,6 +633,36 @@ def test_what_was_done_stays_done_where_its_end_cannot_be_audited(
         assert status(visit.post(WRITE)) == 200
     assert is_paused(storage)
     assert "the audit log cannot be written" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (asyncio.CancelledError(), "cut off by the end of the service; it may be done, or a part of it"),
+        (StorageUnavailable("here", "no answer within 5 s"), "5 s; it may be done, or a part of it"),
+        (ConfigurationError("it is none"), "failed: ConfigurationError: it is none"),
+    ],
+)
+def test_what_ended_early_is_not_said_to_be_undone(error: BaseException, said: str) -> None:
+    audit = Audit()
+    with pytest.raises(type(error)), audit.noting(module.Visitor(Role.OPERATE, "operate@here"), "purge"):
+        raise error
+    assert audit.latest[0].outcome.endswith(said)
+
+
+def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    audit, whole = Audit(tmp_path / "audit"), os.write
+    visitor = module.Visitor(Role.OPERATE, "operate@here")
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda file, line: whole(file, line[:7]))
+        with pytest.raises(AuditFailed), audit.noting(visitor, "pause"):
+            raise AssertionError("it is not done")
+    with audit.noting(visitor, "resume"):
+        pass
+    audit.close()
+    cut, *others = (tmp_path / "audit").read_text().splitlines()
+    assert len(cut) == 7
+    assert [json.loads(line)["what"] for line in others] == ["resume", "resume"]
 
 
 def test_an_audit_that_cannot_be_begun_is_one_line(tmp_path: Path) -> None:

@@ -154,6 +154,10 @@ def test_every_kind_of_problem_becomes_its_error() -> None:
         httpx.Response(500, json={"type": "urn:distq:problem:internal", "detail": "a fault", "about": {}}),
         httpx.Response(404, json={"detail": "Not Found"}),
         httpx.Response(404, json=[]),
+        httpx.Response(404, json={"type": 5, "detail": "x", "about": {}}),
+        httpx.Response(
+            404, json={"type": "urn:distq:problem:job-not-found", "detail": "x", "about": ["job_id"]}
+        ),
         httpx.Response(200, text="<html>"),
         httpx.Response(200, json={"jobs": 1}),
         httpx.Response(302, headers={"location": "http://elsewhere"}),

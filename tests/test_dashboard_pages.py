@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import html
 import re
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -23,11 +26,11 @@ from distq.memory.storage import MemoryStorage
 from distq.messages import RemoteError, encode_error
 from distq.service import application
 from distq.service.audit import Audit
-from distq.service.pages import bulk, drawing, rendering, runs, sparks
+from distq.service.pages import bulk, drawing, rendering, runs, sparks, stream
 from distq.storage import Op
 from tests.contract.steps import QUEUE, add, make, settle, take
 from tests.helpers import eventually
-from tests.services import OPERATE, READ, STORES, TOKENS, Visitor, open_storage, service_on, visiting
+from tests.services import OPERATE, READ, STORES, TOKENS, Visitor, open_storage, service_on, serving, visiting
 
 ERROR = encode_error(RemoteError("NoRoute", "no route to ada@example.com", "Traceback: there"))
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -173,8 +176,15 @@ def test_who_is_not_known_is_led_to_the_login_and_to_no_other_site() -> None:
             entered = visit.post("/login", data={"token": OPERATE, "next": where})
             assert entered.headers["location"] == "/"
         assert visit.post("/login", data={"token": "x" * 20, "next": "/jobs"}).status_code == 401
-        foreign = visit.post("/login", data={"token": OPERATE}, headers={"Sec-Fetch-Site": "cross-site"})
-        assert (foreign.status_code, "set-cookie" in foreign.headers) == (403, False)
+        for headers in (
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+            {"Origin": "http://["},
+        ):
+            for path in ("/login", "/logout"):
+                foreign = visit.post(path, data={"token": OPERATE}, headers=headers)
+                assert (foreign.status_code, "set-cookie" in foreign.headers) == (403, False)
 
 
 def test_who_is_not_known_is_told_nothing_of_the_deployment() -> None:
@@ -192,11 +202,88 @@ def test_many_tokens_are_not_tried() -> None:
     assert {each.status_code for each in tries} == {401, 429}
 
 
+def test_a_form_in_an_encoding_that_makes_no_texts_is_refused() -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="next"\r\n\r\n\\ud800\r\n--x--\r\n'
+    with visiting(service_on(MemoryStorage(), tokens=TOKENS)) as visit:
+        for charset in ("unicode_escape", "'utf-7'", '"utf-16"'):
+            headers = {"Content-Type": f"multipart/form-data; boundary=x; charset={charset}"}
+            assert visit.post("/login", content=body, headers=headers).status_code == 400
+        for charset in ("UTF-8", '"utf-8"'):
+            headers = {"Content-Type": f"application/x-www-form-urlencoded; charset={charset}"}
+            assert visit.post("/login", content=f"token={OPERATE}", headers=headers).status_code == 303
+
+
+def test_who_goes_while_sending_a_form_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(service_on(MemoryStorage(), tokens=TOKENS)) as url:
+        host, port = urlsplit(url).hostname or "", urlsplit(url).port or 0
+        head = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+        with socket.create_connection((host, port)) as connection:
+            connection.sendall(f"{head}Content-Type: {FORM['Content-Type']}\r\n\r\ntoken=".encode())
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(5)
+            connection.recv(1)
+        assert httpx.get(f"{url}/health").status_code == 200
+    assert "a request failed" not in caplog.text
+
+
+def test_so_many_pages_are_watched_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MOST", 2)
+    service = service_on(MemoryStorage())
+    with serving(service) as url, ExitStack() as open_pages:
+        for path in ("/live/queues", "/live/workers"):
+            assert open_pages.enter_context(httpx.stream("GET", f"{url}{path}")).status_code == 200
+        eventually(lambda: service.live.watchers == 2)
+        refused = httpx.get(f"{url}/live/queues/mail")
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        open_pages.close()
+        eventually(lambda: service.live.watchers == 0)
+        with httpx.stream("GET", f"{url}/live/queues") as page:
+            assert page.status_code == 200
+
+
+def test_a_stream_ends_where_the_storage_goes_away_between_two_questions(
+    storage: Away, caplog: pytest.LogCaptureFixture
+) -> None:
+    (job_id,) = add(storage)
+
+    def away(job_id: str) -> Any:
+        raise StorageUnavailable(storage.where, "the connection was refused")
+
+    storage.get = away
+    with serving(service_on(storage)) as url:
+        response = httpx.get(f"{url}/live/jobs/{job_id}")
+        assert (response.status_code, response.text) == (200, "")
+    assert "Traceback" not in caplog.text
+
+
+def test_the_head_of_a_stream_ends(visit: Visitor) -> None:
+    response = visit("HEAD", "/live/queues")
+    assert (response.status_code, response.headers["content-type"]) == (
+        200,
+        "text/event-stream; charset=utf-8",
+    )
+
+
+def test_a_reader_sees_who_did_what_and_not_the_words(storage: Away) -> None:
+    with visiting(service_on(storage, tokens=TOKENS)) as visit:
+        operator = {"Authorization": f"Bearer {OPERATE}"}
+        chosen = {"text": "ada@example.com", "task": "shop.send", "reason": "her wish"}
+        visit.post(f"/api/queues/{QUEUE}/cancel", chosen, headers=operator)
+        said = text(visit.get("/audit", headers=operator))
+        assert "ada@example.com" in said
+        assert "her wish" in said
+        said = text(visit.get("/audit", headers={"Authorization": f"Bearer {READ}"}))
+        assert "shop.send" in said
+        assert "ada@example.com" not in said
+        assert "her wish" not in said
+
+
 def test_a_form_leads_back_to_its_page_and_to_no_other_site(visit: Visitor, storage: Away) -> None:
     add(storage)
     for referer, place in (
         ("http://localhost/?x=1", "/?x=1"),
         ("http://evil.example/", "/queues/mail"),
+        ("http://[", "/queues/mail"),
         ("http://localhost//evil.example", "/queues/mail"),
         ("", "/queues/mail"),
     ):
@@ -340,6 +427,7 @@ def test_nothing_is_done_that_the_audit_cannot_note(storage: Away, tmp_path: Pat
         refused = visit.post("/bulk", data={"csrf": ours, "action": "purge", "queue": "mail"})
         assert refused.status_code == 503
         assert "audit log" in text(refused)
+        assert "Nothing was done." in text(refused)
     assert storage.run(storage.counts("mail"))[JobState.READY] == 1
 
 
@@ -357,7 +445,7 @@ def test_while_the_storage_is_away_what_was_last_seen_is_shown_as_old(visit: Vis
     assert re.search(r"mail 7 ", said)
     refused = send_away(visit, storage)
     assert refused.status_code == 503
-    assert "Nothing was done." in text(refused)
+    assert "Whether it was done is not known" in text(refused)
     storage.is_away = False
     eventually(lambda: "does not answer" not in text(visit.get("/")))
 
@@ -499,9 +587,11 @@ def point(at: float, depth: int) -> Point:
     return Point(at, depth, enqueued=2.0, done=1.0, dead=0.0, cancelled=0.0, lapse=1.0)
 
 
-def test_a_spark_ends_at_the_right_and_tops_at_its_largest() -> None:
-    spark = sparks.depth([point(0, 0), point(5, 10), point(10, 5)])
+def test_a_spark_is_of_ten_minutes_and_tops_at_its_largest() -> None:
+    spark = sparks.depth([point(0, 99), point(7200, 0), point(7500, 10), point(7800, 5)])
     assert spark.line == "0.0,23.0 60.0,1.0 120.0,12.0"
+    short = sparks.depth([point(0, 0), point(300, 10)])
+    assert (short.line, short.area) == ("60.0,23.0 120.0,1.0", "60.0,24 60.0,23.0 120.0,1.0 120,24")
     assert spark.top == 10
     assert [each.top for each in sparks.flow([point(0, 0), point(1, 1)])] == [2.0, 1.0]
     assert sparks.depth([point(0, 1)]).line == ""
@@ -530,3 +620,47 @@ def test_a_spark_of_many_looks_has_few_marks_and_keeps_the_peak() -> None:
 )
 def test_figures_are_written_as_people_read_them(words: str, value: str) -> None:
     assert value == words
+
+
+@pytest.mark.parametrize(
+    ("remedy", "parts"),
+    [
+        ("distq resume mail", ("", "distq resume mail", "")),
+        (
+            "deploy workers that know it, or distq cancel --queue a --task b",
+            ("Deploy workers that know it, or", "distq cancel --queue a --task b", ""),
+        ),
+        (
+            "distq worker MODULE:APP --queues a   (more of them)",
+            ("", "distq worker MODULE:APP --queues a", "(more of them)"),
+        ),
+        ("distq prune --older 1d; or raise maxmemory", ("", "distq prune --older 1d", "or raise maxmemory")),
+        ("set it in postgresql.conf", ("Set it in postgresql.conf", "", "")),
+    ],
+)
+def test_of_a_remedy_only_the_command_is_copied(remedy: str, parts: tuple[str, str, str]) -> None:
+    assert rendering.parted(remedy) == parts
+
+
+def test_with_nothing_ticked_nothing_is_meant(visit: Visitor, storage: Away) -> None:
+    add(storage, 3)
+    refused = visit.get("/bulk?action=cancel&to=/jobs&ticked=yes")
+    assert refused.status_code == 422
+    assert "No job is ticked" in text(refused)
+
+
+def test_who_ticked_jobs_of_a_search_is_led_back_to_it(visit: Visitor, storage: Away) -> None:
+    (job,) = die(storage)
+    place = f"/jobs?queue={QUEUE}&state=dead"
+    asked = visit.get("/bulk", params={"action": "replay", "id": job, "to": place, "ticked": "yes"})
+    assert f'href="{place}"' in asked.text.replace("&amp;", "&")
+    done = send(visit, "/bulk", action="replay", id=job, to=f"{place}&path=x&did=y")
+    assert done.headers["location"] == f"{place}&did=replay&done=1&left=0"
+
+
+def test_a_group_of_dead_letters_is_named_by_its_error(visit: Visitor, storage: Away) -> None:
+    die(storage, 2)
+    query = {"action": "purge", "queue": QUEUE, "state": "dead", "text": '{"type":"NoRoute",'}
+    assert f"Purge 2 dead jobs of queue {QUEUE} that died of NoRoute?" in text(
+        visit.get("/bulk", params=query)
+    )

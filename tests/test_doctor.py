@@ -373,8 +373,15 @@ def test_a_queue_is_paused(app: DistQ) -> None:
 def test_nobody_knows_a_task(app: DistQ) -> None:
     add(app.storage, 3)
     announce(app, "app.other")
-    found = one(diagnose(app.storage), "task app.task: 3 of the first 3 ready jobs of queue mail are of it")
+    found = one(diagnose(app.storage), "task app.task: 3 of the next 3 jobs of queue mail are of it")
     assert found.severity is PROBLEM
+
+
+def test_nobody_knows_a_task_that_was_put_off(app: DistQ) -> None:
+    add(app.storage, 2, delay=5)
+    add(app.storage, delay=3600)
+    announce(app, "app.other")
+    assert one(diagnose(app.storage), "task app.task: 2 of the next 2 jobs of queue mail are of it")
 
 
 def test_many_jobs_are_dead(app: DistQ, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -541,6 +541,8 @@ def test_metrics_tell_of_queues_and_attempts(storage: Storage) -> None:
             "/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"}
         )
         assert open_metrics.text.endswith("# EOF\n")
+        odd = visit.get("/metrics", headers={"accept": "application/openmetrics-text; version=latest"})
+        assert odd.headers["content-type"].startswith("text/plain")
 
 
 # -- in an application of somebody's ---------------------------------------------------------------------

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from distq import ConfigurationError, DistQ
-from distq.admin import listing
+from distq.admin import bulk, dead, listing
 from distq.admin.crew import Timetable, Vitals
 from distq.admin.dead import DeadGroup, dead_letters
 from distq.admin.listing import Wanted, browse
@@ -118,6 +119,28 @@ def test_what_a_job_carries_bounds_a_page(storage: Storage, monkeypatch: pytest.
     assert pages(storage, Wanted(), 9) == [ids[:4], ids[4:8], ids[8:]]
 
 
+def test_large_jobs_are_counted_a_few_at_once(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "FEW", 2)
+    monkeypatch.setattr(bulk, "BYTES", 5_000)
+    add(storage, 20, payload=b"x" * 1_000)
+    add(storage, 20, queue="small", payload=b"x")
+    asked: list[int] = []
+
+    def find(filter: Filter, *, limit: int, **options: Any) -> Any:
+        asked.append(limit)
+        return plain(filter, limit=limit, **options)
+
+    plain = storage.find
+    monkeypatch.setattr(storage, "find", find)
+    counted = [Filter(QUEUE, JobState.READY, newer=3600.0)]
+    assert run(storage, bulk.count(storage, counted, most=19)) == 19
+    assert max(asked) == 5
+    asked.clear()
+    small = [Filter("small", JobState.READY, newer=3600.0)]
+    assert run(storage, bulk.count(storage, small, most=100)) == 20
+    assert asked == [2, 98]
+
+
 def test_a_page_takes_so_many_searches_and_no_more(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "LOOKS", 3)
     for number in range(4):
@@ -128,7 +151,16 @@ def test_a_page_takes_so_many_searches_and_no_more(storage: Storage, monkeypatch
 
 @pytest.mark.parametrize(
     "after",
-    ["x", "é", "AAAA", "\0", "=", base64.urlsafe_b64encode(b"0" * 12 + b'["dead","mail",""]').decode()],
+    [
+        "x",
+        "é",
+        "AAAA",
+        "\0",
+        "=",
+        base64.urlsafe_b64encode(b"0" * 12 + b'["dead","mail",""]').decode(),
+        listing._Place(JobState.DEAD, 5, "x").seal(b""),  # pyright: ignore[reportArgumentType]
+        listing._Place(JobState.DEAD, "mail", {}).seal(b""),  # pyright: ignore[reportArgumentType]
+    ],
 )
 def test_what_leads_to_no_page_is_one_line(after: str) -> None:
     storage = MemoryStorage()
@@ -169,6 +201,14 @@ def test_dead_letters_are_grouped_by_queue_task_and_error(storage: Storage) -> N
     assert abs(found.groups[0].latest - datetime.now(UTC)) < timedelta(seconds=30)
 
 
+def test_what_dead_jobs_carry_is_not_kept_while_they_are_looked_at(storage: Storage) -> None:
+    add(storage, 3, payload=b"x" * 100_000)
+    settle(storage, take(storage, 3), OutcomeKind.DEAD, body=WHY)
+    look = run(storage, dead._latest(storage, [QUEUE]))[QUEUE]
+    assert [job.payload for job in look.jobs] == [b""] * 3
+    assert look.size >= 300_000
+
+
 def test_a_groups_text_finds_exactly_its_jobs(storage: Storage) -> None:
     plain = die(storage, 2, error("KeyError", "'a'"))
     longer = die(storage, 1, error("KeyError2", "'a'"))
@@ -205,6 +245,19 @@ def test_of_many_dead_jobs_the_latest_are_looked_at(
     found = run(storage, dead_letters(storage))
     assert [(group.type, group.number) for group in found.groups] == [("New", 3)]
     assert found.partial == [QUEUE]
+
+
+def test_queues_without_dead_jobs_leave_their_part_to_the_others(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("distq.admin.dead.MOST", 120)
+    die(storage, 30, error("Old"))
+    die(storage, 60, error("New"))
+    for number in range(5):
+        add(storage, queue=f"calm-{number}")
+    found = run(storage, dead_letters(storage))
+    assert [(group.type, group.number) for group in found.groups] == [("New", 60), ("Old", 30)]
+    assert found.partial == []
 
 
 # -- schedules -------------------------------------------------------------------------------------------

@@ -20,6 +20,12 @@ T = TypeVar("T")
 BATCH = 500
 """Jobs that one operation finds and changes at most."""
 
+FEW = 50
+"""The same where nobody knows how large they are."""
+
+BYTES = 8 * 2**20
+"""What the jobs that are counted may have together at once, about."""
+
 LEEWAY = 0.01
 """Seconds by which a storage's moments may be ahead of its clock: Redis gives each job of a batch its own."""
 
@@ -113,8 +119,20 @@ def count(storage: Storage, filters: Iterable[Filter], *, most: int) -> Steps[in
         if filter == Filter(filter.queue, filter.state):
             total += (yield from do(storage.counts(filter.queue))).get(filter.state, 0)
         else:
-            total += len((yield from find(storage, [filter], limit=most)))
+            total += yield from _count(storage, filter, most)
     return total
+
+
+def _count(storage: Storage, filter: Filter, most: int) -> Steps[int]:
+    """Keeps none of the jobs, and asks for fewer at once where they are large."""
+    number, after, more, limit = 0, "", True, FEW
+    while more and number < most:
+        page = yield from do(storage.find(filter, after=after, limit=min(limit, most - number)))
+        number += len(page.jobs)
+        size = sum(len(job.payload) + len(job.body) for job in page.jobs)
+        limit = min(BATCH, max(FEW, BYTES * len(page.jobs) // max(size, 1)))
+        after, more = page.after, bool(page.after)
+    return number
 
 
 def cancel(storage: Storage, filters: Iterable[Filter], *, reason: bytes) -> Steps[Cancelled]:

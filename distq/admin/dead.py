@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic_core import to_json
@@ -56,34 +57,51 @@ class DeadLetters(View):
 def dead_letters(storage: Storage, names: Iterable[str] = ()) -> Steps[DeadLetters]:
     """The dead jobs of these queues, or of all that there are."""
     queues = list(names) or sorted((yield from do(storage.queues())))
-    most = min(SAMPLE, max(MOST // max(len(queues), 1), CHUNK))
     groups: dict[tuple[str, str, str], DeadGroup] = {}
-    partial: list[str] = []
-    for queue in queues:
-        jobs, more = yield from _latest(storage, queue, most)
-        for job in jobs:
+    looks = yield from _latest(storage, queues)
+    for queue, look in looks.items():
+        for job in look.jobs:
             group = _group(queue, job)
             place = (queue, job.task, group.type)
             groups[place] = _together(groups[place], group) if place in groups else group
-        if more:
-            partial.append(queue)
+    partial = [queue for queue, look in looks.items() if look.more]
     ordered = sorted(groups.values(), key=lambda group: (-group.number, group.queue, group.task, group.type))
     return DeadLetters(groups=ordered, partial=partial)
 
 
-def _latest(storage: Storage, queue: str, most: int) -> Steps[tuple[list[JobRecord], bool]]:
-    """The latest dead jobs of a queue, and whether there are more."""
-    found: list[JobRecord] = []
-    after, more, size = "", True, 0
-    while more and len(found) < most and size < BYTES:
-        limit = min(CHUNK * 4, most - len(found))
-        page = yield from do(
-            storage.find(Filter(queue, JobState.DEAD), after=after, limit=limit, latest=True)
-        )
-        found += page.jobs
-        size += sum(len(job.payload) + len(job.body) for job in page.jobs)
-        after, more = page.after, bool(page.after)
-    return found, more
+@dataclass
+class _Look:
+    """What was seen of a queue's dead jobs, the latest first, and whether there are more."""
+
+    jobs: list[JobRecord] = field(default_factory=list[JobRecord])
+    after: str = ""
+    more: bool = True
+    size: int = 0
+
+    @property
+    def goes_on(self) -> bool:
+        return self.more and len(self.jobs) < SAMPLE and self.size < BYTES
+
+
+def _latest(storage: Storage, queues: Sequence[str]) -> Steps[dict[str, _Look]]:
+    """The latest dead jobs of queues. Each queue gives some, and who has more gives more, in turns."""
+    looks = {queue: _Look() for queue in queues}
+    limit, going = CHUNK, list(queues)
+    while going:
+        for queue in going:
+            look = looks[queue]
+            wanted = min(limit, SAMPLE - len(look.jobs))
+            which = Filter(queue, JobState.DEAD)
+            page = yield from do(storage.find(which, after=look.after, limit=wanted, latest=True))
+            look.jobs += [job._replace(payload=b"") for job in page.jobs]  # all queues' together are much
+            look.size += sum(len(job.payload) + len(job.body) for job in page.jobs)
+            look.after, look.more = page.after, bool(page.after)
+        left = MOST - sum(len(look.jobs) for look in looks.values())
+        going = [queue for queue in going if looks[queue].goes_on]
+        limit = min(CHUNK * 4, left // max(len(going), 1))
+        if limit <= 0:
+            break
+    return looks
 
 
 def _group(queue: str, job: JobRecord) -> DeadGroup:

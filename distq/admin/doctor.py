@@ -18,7 +18,10 @@ from distq.storage import Storage
 from distq.worker.settings import Settings
 
 SAMPLE = 500
-"""Ready jobs of a queue whose tasks are looked at, the first ones."""
+"""Jobs of a queue whose tasks are looked at, the next ones."""
+
+SOON = 10.0
+"""Seconds within which a job is due that is looked at: workers put off for less what they do not know."""
 
 MANY_DEAD = 100
 """Dead jobs of a queue that somebody should look at."""
@@ -127,16 +130,19 @@ def _dead(view: QueueView) -> Finding | None:
 
 
 def _unknown_tasks(storage: Storage, view: QueueView, crew: list[Presence]) -> Steps[list[Finding]]:
-    """The tasks of the first ready jobs that none of the queue's workers knows."""
-    if not crew or not view.counts[JobState.READY]:
+    """The tasks of the next jobs that none of the queue's workers knows, who put them off again and again."""
+    states = [state for state in (JobState.READY, JobState.SCHEDULED) if view.counts[state]]
+    if not crew or not states:
         return []
-    ready = yield from find(storage, [Filter(view.name, JobState.READY)], limit=SAMPLE)
+    now = yield from time_of(storage, view.name)
+    found = yield from find(storage, [Filter(view.name, state) for state in states], limit=SAMPLE)
+    soon = [job for job in found if (job.ready_at or now) <= now + SOON]
     known = {task for worker in crew for task in worker.tasks}
-    unknown = Counter(job.task for job in ready if job.task not in known)
+    unknown = Counter(job.task for job in soon if job.task not in known)
     return [
         Finding(
             Severity.PROBLEM,
-            f"task {task}: {number:,} of the first {len(ready):,} ready jobs of queue {view.name} are of it,"
+            f"task {task}: {number:,} of the next {plural(len(soon), 'job')} of queue {view.name} are of it,"
             " and no live worker knows it",
             "they wait until a worker comes that does",
             f"deploy workers that know it, or distq cancel --queue {view.name} --task {task}",

@@ -83,6 +83,8 @@ class _Place(NamedTuple):
             if not hmac.compare_digest(mark, _mark(content, secret)):
                 raise ValueError("it is another's")
             state, queue, after = from_json(content)
+            if not isinstance(queue, str) or not isinstance(after, str):
+                raise ValueError("it is none of ours")
             return cls(JobState(state), queue, after)
         except ValueError:
             raise ConfigurationError("after: this leads to no page; begin with the first") from None

@@ -48,7 +48,8 @@ def _last(job: JobView, latest: Event) -> list[Event]:
         if latest.what == job.state:
             return []
         end = Event(at=job.ended_at, what=job.state, worker=job.worker, error=_line(job.error))
-        return [end.model_copy(update={"began": job.leased_at}) if job.worker else end]
+        is_known = latest.began == job.leased_at  # a crash that was one too many
+        return [end.model_copy(update={"began": job.leased_at}) if job.worker and not is_known else end]
     if job.state is JobState.LEASED and job.leased_at:
         return [Event(at=job.leased_at, what="leased", worker=job.worker)]
     if job.state is JobState.SCHEDULED and job.ready_at:

@@ -39,6 +39,8 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plai
 _RELAYED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 """Headers by which proxies say that they are some."""
 
+FOREIGN = "the request comes from a page of another site"
+
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
@@ -90,12 +92,13 @@ class Access:
     # -- who ---------------------------------------------------------------------------------------
 
     def visitor(self, request: Request) -> Visitor:
-        """Who asks. Raises Unauthorized."""
+        """Who asks. Raises Unauthorized, or Forbidden for what the page of another site has fetched."""
         if "authorization" in request.headers:
             return self._bearer(request)
         if role := self._role_of(request.cookies.get(COOKIE, "")):
             return Visitor(role, _name(role, request), self._sign("csrf", request.cookies[COOKIE]))
         if not self.tokens and is_local(request):
+            check_fetch(request)
             return Visitor(Role.OPERATE, _name(Role.OPERATE, request), self._sign("csrf", "local"))
         if self.tokens:
             raise Unauthorized("a token is needed: Authorization: Bearer …, or log in")
@@ -156,11 +159,8 @@ class Access:
             raise Forbidden("this token may only read")
         if request.method in _SAFE or not visitor.ticket:
             return
+        check_origin(request)
         origin = request.headers.get("origin")
-        if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-            raise Forbidden("the request comes from a page of another site")
-        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-            raise Forbidden("the request comes from a page of another site")
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if origin is None and kind not in _FORMS:
             return
@@ -169,6 +169,32 @@ class Access:
             given = (await request.form()).get("csrf")
         if not isinstance(given, str) or not hmac.compare_digest(given.encode(), visitor.ticket.encode()):
             raise Forbidden("the form's ticket is missing or old: load the page again")
+
+
+def check_origin(request: Request) -> None:
+    """Whether a write comes from a page of this service, or from none. Raises Forbidden."""
+    origin = request.headers.get("origin")
+    if _is_foreign(request) or (origin is not None and _host_of(origin) != request.headers.get("host")):
+        raise Forbidden(FOREIGN)
+
+
+def check_fetch(request: Request) -> None:
+    """Whether what is asked for is not for a page of another site, which may lead here and no more: it could
+    not read an answer, but open streams, and have the storage searched. Raises Forbidden.
+    """
+    if _is_foreign(request) and request.headers.get("sec-fetch-mode") != "navigate":
+        raise Forbidden(FOREIGN)
+
+
+def _is_foreign(request: Request) -> bool:
+    return request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
+
+
+def _host_of(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""
 
 
 def is_local(request: Request) -> bool:

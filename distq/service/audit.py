@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections import deque
@@ -15,12 +16,15 @@ from typing import Any
 from pydantic_core import to_json
 
 from distq import telemetry
-from distq.errors import ConfigurationError
+from distq.errors import ConfigurationError, StorageError
 from distq.service.access import Visitor
 from distq.service.errors import AuditFailed
 
 KEPT = 500
 """Entries that the page of the audit shows, the latest ones."""
+
+
+PARTLY = "it may be done, or a part of it"
 
 
 class Entry:
@@ -55,6 +59,7 @@ class Audit:
         self._latest: deque[Entry] = deque(maxlen=KEPT)
         self._file = file
         self._descriptor: int | None = None
+        self._is_torn = False
         try:
             self._write(b"")
         except AuditFailed as error:
@@ -77,8 +82,12 @@ class Audit:
             self._latest.append(entry)
         try:
             yield entry
+        except asyncio.CancelledError:
+            entry.outcome = f"cut off by the end of the service; {PARTLY}"
+            raise
         except BaseException as error:
-            entry.outcome = f"failed: {type(error).__name__}: {error}"
+            known = "" if not isinstance(error, StorageError) else f"; {PARTLY}"
+            entry.outcome = f"failed: {type(error).__name__}: {error}{known}"
             raise
         else:
             entry.outcome = entry.outcome or "done"
@@ -101,10 +110,13 @@ class Audit:
             if self._descriptor is None:
                 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
                 self._descriptor = os.open(self._file, flags, 0o600)
+            # What a full disk cut off is a line of its own, and no beginning of the next one.
+            line = b"\n" + line if self._is_torn else line
             written = os.write(self._descriptor, line)
         except OSError as error:
             raise AuditFailed(f"the audit log cannot be written: {error.strerror}") from error
-        if written < len(line):
+        self._is_torn = written < len(line)
+        if self._is_torn:
             raise AuditFailed("the audit log cannot be written: no space left")
 
     def close(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from distq.admin.dead import DeadLetters
 from distq.admin.views import JobView, error_of
 from distq.job import JobRecord, JobState
@@ -28,6 +31,11 @@ def hidden(record: JobRecord) -> JobRecord:
 def _type(body: bytes) -> bytes:
     error = error_of(body)
     return encode_error(RemoteError(error.type, "")) if error else b""
+
+
+def hidden_entry(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What an entry of the audit is about, without the words that somebody searched for or gave as reason."""
+    return {name: value for name, value in about.items() if name not in ("text", "reason")}
 
 
 def hidden_letters(letters: DeadLetters) -> DeadLetters:

@@ -68,6 +68,11 @@ class Live:
             self._looking: asyncio.Task[Picture] | None = None
             self._watchers = 0
 
+    @property
+    def watchers(self) -> int:
+        """How many wait for looks now."""
+        return self._watchers
+
     def history(self, queue: str) -> Sequence[Point]:
         """What the looks saw of a queue, up to ten minutes of them."""
         return self._monitor.history(queue)

@@ -68,5 +68,8 @@ async def measured(request: Request, service: Here, visitor: Reader) -> Response
         found = metrics.of(picture, tallies)
     except DistqError:
         found = metrics.away()
-    encode, kind = exposition.choose_encoder(request.headers.get("accept", ""))
+    try:
+        encode, kind = exposition.choose_encoder(request.headers.get("accept", ""))
+    except (ValueError, TypeError):  # it asks for a version that is none
+        encode, kind = exposition.choose_encoder("")
     return Response(encode(found), media_type=kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from itertools import islice
 from traceback import format_exception
 from types import MappingProxyType
 from typing import Any
@@ -13,9 +14,16 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from distq import telemetry
 from distq.service.errors import KINDS, PREFIX
+
+MOST_FLAWS = 20
+"""Flaws that are told at most: a body has room for a million."""
+
+LONGEST_PLACE = 200
+"""Characters of the place of a flaw."""
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -43,11 +51,13 @@ class Problem(BaseModel):
 def problem_of(error: Exception) -> Problem:
     """The problem of an error. What nobody expected is told to the log, and not to who asked."""
     if isinstance(error, RequestValidationError):
-        flaws = [Flaw(where=_where(e["loc"]), what=e["msg"]) for e in error.errors()]
+        flaws = [Flaw(where=_where(e["loc"]), what=e["msg"]) for e in islice(error.errors(), MOST_FLAWS)]
         detail = "; ".join(f"{flaw.where}: {flaw.what}" for flaw in flaws[:3])
         return _problem(422, "invalid-request", detail, flaws=flaws)
     if isinstance(error, StarletteHTTPException | HTTPException):
         return _problem(error.status_code, "http", str(error.detail))
+    if isinstance(error, ClientDisconnect):
+        return _problem(400, "http", "the request ended before its body did")
     for kind in type(error).__mro__:
         if kind in KINDS:
             about = {name: value for name, value in vars(error).items() if isinstance(value, str)}
@@ -98,4 +108,4 @@ def _problem(
 
 
 def _where(location: tuple[Any, ...]) -> str:
-    return ".".join(map(str, location)) or "request"
+    return ".".join(map(str, location))[:LONGEST_PLACE] or "request"

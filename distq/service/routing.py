@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, HTTPException, Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.types import Message, Receive
@@ -17,6 +18,9 @@ from distq.service.problems import Problem, problem_of, respond
 
 LARGEST_BODY = 8 * 2**20
 """Bytes of a request's body at most."""
+
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([^"';,\s]*)""", re.IGNORECASE)
+_READ = ("utf-8", "utf8", "us-ascii")
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -102,7 +106,12 @@ Operator = Annotated[Visitor, Depends(_operator)]
 
 
 def _bounded(request: Request) -> Request:
-    """The same request, whose body ends with an error where it is too large."""
+    """The same request, whose body ends with an error where it is too large. One in another encoding than
+    UTF-8 is refused: some of them make texts that cannot be sent or kept.
+    """
+    charset = _CHARSET.search(request.headers.get("content-type", ""))
+    if charset and charset[1].lower() not in _READ and request.method == "POST":
+        raise HTTPException(400, f"the body is in {charset[1]}: send it in UTF-8")
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > LARGEST_BODY:
         raise TooLarge(f"the body has {int(length):,} bytes, more than {LARGEST_BODY:,}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
 from fastapi import Response
 from fastapi.responses import HTMLResponse
@@ -46,6 +47,8 @@ class Deed(NamedTuple):
         action, ids = str(given.get("action", "")), tuple(map(str, given.getlist("id")))
         if action not in ALLOWED:
             raise ConfigurationError(f"action {action!r}: use {', '.join(ALLOWED)}")
+        if not ids and given.get("ticked"):
+            raise ConfigurationError("no job is ticked: tick those that are meant")
         if len(ids) > IDS:
             raise ConfigurationError(f"{len(ids):,} jobs are named, more than {IDS}: use a search")
         for job_id in ids:
@@ -79,12 +82,15 @@ async def confirm(visit: Visit) -> Response:
     deed = Deed.of(visit.request.query_params)
     found = [] if deed.ids else await arun(visit.service.storage, _count(visit.service.storage, deed))
     number = len(deed.ids) + sum(each.number for each in found)
+    to = visit.request.query_params.get("to", "")
+    path, query = _place(visit, to, {})
     context = {
         "deed": deed,
         "number": number,
         "more": any(each.more for each in found),
         "what": _what(deed, found, number),
-        "to": visit.request.query_params.get("to", ""),
+        "to": to,
+        "back": visit.link(path, **query),
     }
     if visit.is_partial:
         return HTMLResponse(visit.fragment("_confirm.html", **context))
@@ -127,10 +133,17 @@ async def act(visit: Visit) -> Response:
     doing.add_done_callback(_under_way.discard)
     done, _ = await asyncio.wait({doing}, timeout=PATIENCE)
     figures = doing.result() if done else {"under_way": 1}
-    to = str(form.get("to", ""))
-    path = to if visit.is_ours(f"{visit.root}{to}") else "/jobs"
-    query = {} if path == to else {} if deed.ids else deed.search.query
+    path, query = _place(visit, str(form.get("to", "")), {} if deed.ids else deed.search.query)
     return visit.go(path, **query, did=deed.action, **figures)
+
+
+def _place(visit: Visit, to: str, query: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The page of this service to go on with, and its query: the jobs of `query` where `to` is none."""
+    if not visit.is_ours(f"{visit.root}{to}"):
+        return "/jobs", query
+    parts = urlsplit(to)
+    given = parse_qs(parts.query).items()
+    return parts.path, {name: values for name, values in given if name in Search._fields}
 
 
 _under_way: set[asyncio.Task[dict[str, int]]] = set()

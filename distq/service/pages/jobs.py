@@ -15,6 +15,7 @@ from distq.ids import split_id
 from distq.job import JobRecord, JobState
 from distq.messages import decode_progress
 from distq.service.hiding import hidden
+from distq.service.pages.rendering import path_of
 from distq.service.pages.visit import Page, Visit
 from distq.service.pages.wanted import ALLOWED, Search
 from distq.steps import arun
@@ -82,6 +83,7 @@ async def show(visit: Visit) -> Response:
         flaw=flaw,
         states=ORDER,
         limit=CHUNK,
+        here=path_of("", "/jobs", search.query),
         actions=[action for action, states in ALLOWED.items() if _fits(search, states)],
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from distq.service.access import COOKIE
+from distq.service.access import COOKIE, check_origin
 from distq.service.core import Service
-from distq.service.errors import Forbidden, Unauthorized
+from distq.service.errors import Unauthorized
 from distq.service.pages.visit import Visit
 
 
@@ -30,7 +30,7 @@ class Door:
     async def enter(self, request: Request) -> Response:
         """Take the token. Raises TooMany where many are tried, Forbidden where another site sends one."""
         self._service.count(request)
-        _check_origin(request)
+        check_origin(request)
         visit, form = Visit(self._service, request, None), await request.form()
         token, onward = (str(form.get(name, "")) for name in ("token", "next"))
         role = self._service.access.role_of_token(token.strip())
@@ -42,7 +42,7 @@ class Door:
 
     async def leave(self, request: Request) -> Response:
         """Forget who it was."""
-        _check_origin(request)
+        check_origin(request)
         visit = Visit(self._service, request, None)
         response = visit.go("/login")
         response.delete_cookie(COOKIE, path=visit.root or "/")
@@ -57,9 +57,3 @@ def _onward(visit: Visit, where: str) -> Response:
     if not visit.is_ours(where):
         return visit.go("/")
     return Response(status_code=303, headers={"Location": where})
-
-
-def _check_origin(request: Request) -> None:
-    """A page of another site cannot log somebody in, or out."""
-    if request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-        raise Forbidden("the request comes from a page of another site")

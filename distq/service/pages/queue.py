@@ -40,7 +40,7 @@ async def _parts(visit: Visit, name: str) -> Parts:
     async for sight in sights(visit.service):
         context = await _context(visit.service.storage, sight, name)
         parts = {part: visit.fragment(f"_{part}.html", **context) for part in ("troubles", "queue")}
-        points = [point for point in visit.service.live.history(name) if point.at > drawn]
+        points = [point for point in sparks.lately(visit.service.live.history(name)) if point.at > drawn]
         if points:
             parts["points"] = _chart(points, anew=drawn < 0)
             drawn = points[-1].at

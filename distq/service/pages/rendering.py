@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -13,12 +14,15 @@ from markupsafe import Markup
 from pydantic_core import to_json
 
 from distq.admin.wording import plural, spell
+from distq.service.hiding import hidden_entry
 
 NONE = "\N{EN DASH}"
 """What is written where there is nothing to say."""
 
 LONGEST = 20_000
 """Characters that a page shows of a text at most; of more it says that they are there."""
+
+_COMMAND = re.compile(r"(?:distq|redis-cli|ALTER SYSTEM) .*?(?=;|   |$)")
 
 _STEPS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
@@ -64,22 +68,32 @@ def when(at: datetime | None) -> Markup | str:
     lapse = (datetime.now(UTC) - at).total_seconds()
     words = "just now" if abs(lapse) < 1 else f"{spell(lapse)} ago" if lapse > 0 else f"in {spell(-lapse)}"
     element = Markup('<time class="ago" datetime="{}" title="{}">{}</time>')
-    return element.format(at.isoformat(), _exact(at), words)
+    return element.format(at.isoformat(), exact(at), words)
 
 
 def after(at: datetime, begin: datetime) -> Markup:
     """A time as how long after another it was."""
     words = f"+{span(max((at - begin).total_seconds(), 0.0))}"
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), _exact(at), words)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), exact(at), words)
 
 
-def _exact(at: datetime) -> str:
+def exact(at: datetime) -> str:
+    """A time as logs have it."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def sentence(text: str) -> str:
     """The same with a capital letter, and a full stop where none is."""
     return text[:1].upper() + text[1:] + ("." if text and text[-1] not in ".!?" else "")
+
+
+def parted(remedy: str) -> tuple[str, str, str]:
+    """What is said before a command, the command, and what is said after it; each may be empty."""
+    found = _COMMAND.search(remedy)
+    if found is None:
+        return remedy[:1].upper() + remedy[1:], "", ""
+    before = remedy[: found.start()].strip()
+    return before[:1].upper() + before[1:], found[0], remedy[found.end() :].strip("; ")
 
 
 def document(value: Any) -> str:
@@ -110,16 +124,19 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.filters |= {
+        "hidden_entry": hidden_entry,
         "number": number,
         "share": share,
         "size": size,
         "span": span,
         "about": about,
         "after": after,
+        "exact": exact,
         "when": when,
         "document": document,
         "sentence": sentence,
         "plural": plural,
+        "parted": parted,
     }
     return environment
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from distq.service.access import Visitor
 from distq.service.core import Service
-from distq.service.errors import Unauthorized
+from distq.service.errors import KINDS, PREFIX, AuditFailed, Forbidden, Unauthorized
 from distq.service.pages.visit import Page, Visit
 from distq.service.problems import Problem, respond
 from distq.service.routing import GuardedRoute
@@ -18,9 +18,11 @@ _ADVICE = {
     404: "It may have ended and been forgotten since.",
     413: "Nothing was done.",
     429: "Wait a second and send it again.",
-    503: "Nothing was done. The page shows again what there is as soon as the store answers.",
+    503: "The page shows again what there is as soon as the store answers.",
 }
 """What helps, by status."""
+
+_UNKNOWN = "Whether it was done is not known: look again, as soon as the store answers, before you repeat it."
 
 
 def add(pages: APIRouter, service: Service, page: Page) -> None:
@@ -59,16 +61,23 @@ def refuse(service: Service, request: Request, problem: Problem) -> Response:
     visit = Visit(service, request, _known(service, request))
     if problem.status == 401 and service.access.tokens:
         return _to_login(visit)
-    advice = _ADVICE.get(problem.status, "")
+    advice = _advice(request, problem)
     response = visit.show("problem.html", status=problem.status, problem=problem, advice=advice)
     response.headers.update({k: v for k, v in respond(problem).headers.items() if k == "retry-after"})
     return response
 
 
+def _advice(request: Request, problem: Problem) -> str:
+    if problem.status == 503 and request.method == "POST":
+        is_undone = problem.type == f"{PREFIX}{KINDS[AuditFailed][1]}"
+        return "Nothing was done." if is_undone else _UNKNOWN
+    return _ADVICE.get(problem.status, "")
+
+
 def _known(service: Service, request: Request) -> Visitor | None:
     try:
         return service.reading(request)
-    except Unauthorized:
+    except (Unauthorized, Forbidden):
         return None
 
 

@@ -10,6 +10,9 @@ from distq.admin.monitor import Point
 WIDTH, HEIGHT = 120, 24
 """The drawing's own units; a page stretches it."""
 
+WINDOW = 600.0
+"""Seconds that a line is about, the last ones; what was not seen stays empty."""
+
 MARKS = 40
 """Marks that a line has at most: looks that are close together become one."""
 
@@ -25,11 +28,11 @@ class Spark(NamedTuple):
     @property
     def area(self) -> str:
         """The ground below the line, as a polygon's points."""
-        return f"0,{HEIGHT} {self.line} {WIDTH},{HEIGHT}" if self.line else ""
+        return f"{self.line.partition(',')[0]},{HEIGHT} {self.line} {WIDTH},{HEIGHT}" if self.line else ""
 
 
 def depth(history: Sequence[Point]) -> Spark:
-    """How many jobs there were, over the time that was looked at."""
+    """How many jobs there were."""
     return _lines(history, ("depth",))[0]
 
 
@@ -38,14 +41,20 @@ def flow(history: Sequence[Point]) -> list[Spark]:
     return _lines(history, RATES)
 
 
+def lately(history: Sequence[Point]) -> Sequence[Point]:
+    """Those of the looks that are not older than `WINDOW`, seen from the last one."""
+    return [point for point in history if point.at >= history[-1].at - WINDOW]
+
+
 def _lines(history: Sequence[Point], names: Sequence[str]) -> list[Spark]:
-    if len(history) < 2:
+    shown = lately(history)
+    if len(shown) < 2:
         return [Spark("", 0.0) for _ in names]
-    begin, lapse = history[0].at, max(history[-1].at - history[0].at, 1e-9)
-    groups = _grouped(history)
+    begin = shown[-1].at - WINDOW
+    groups = _grouped(shown)
     values = [[max(getattr(point, name) for point in group) for group in groups] for name in names]
     top = max(max(each) for each in values)
-    spots = [(group[-1].at - begin) / lapse * WIDTH for group in groups]
+    spots = [(group[-1].at - begin) / WINDOW * WIDTH for group in groups]
     return [Spark(_points(spots, each, top), max(each)) for each in values]
 
 

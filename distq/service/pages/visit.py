@@ -73,7 +73,10 @@ class Visit:
 
     def back(self, path: str) -> Response:
         """Lead to the page that the request came from, of this service; else to `path`."""
-        came = urlsplit(self.request.headers.get("referer", ""))
+        try:
+            came = urlsplit(self.request.headers.get("referer", ""))
+        except ValueError:
+            return self.go(path)
         where = came._replace(scheme="", netloc="", fragment="").geturl()
         if came.netloc == self.request.headers.get("host") and self.is_ours(where):
             return RedirectResponse(where, 303)

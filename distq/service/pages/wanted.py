@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -100,11 +101,18 @@ class Search(NamedTuple):
         said: list[tuple[str, Callable[[str], str]]] = [
             (self.queue, lambda queue: f"of queue {queue}"),
             (self.task, lambda task: f"of task {task}"),
-            (self.text, lambda text: f"whose error contains “{text}”"),
+            (self.text, _said_of_error),
             (self.older, lambda age: f"older than {age}"),
             (self.newer, lambda age: f"newer than {age}"),
         ]
         return " ".join(words(value) for value, words in said if value)
+
+
+def _said_of_error(text: str) -> str:
+    """How an error begins in its encoded form says of which type it is: the group of a dead letter."""
+    if found := re.fullmatch(r'\{"type":"([\w.]+)",', text):
+        return f"that died of {found[1]}"
+    return f"whose error contains “{text}”"
 
 
 def check_words(name: str, text: str) -> str:

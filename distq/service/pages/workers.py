@@ -34,6 +34,7 @@ def _context(sight: Sight) -> dict[str, Any]:
         "workers": sorted(picture.workers, key=lambda worker: (worker.host, worker.pid)),
         "troubles": [trouble for trouble in picture.troubles if trouble.kind in ("silent", "unserved")],
         "error": sight.error,
+        "at_workers": True,
     }
 
 

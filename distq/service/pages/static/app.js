@@ -132,7 +132,7 @@ const NAMES = { enqueued: "in", done: "done", dead: "dead", cancelled: "cancelle
 const COLOURS = { enqueued: "--in", done: "--done", dead: "--bad", cancelled: "--warn", depth: "--other" };
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const short = (value) => value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0, notation: value < 1e5 ? "standard" : "compact" });
+const short = (value) => value.toLocaleString("en", { maximumFractionDigits: value < 1 ? 2 : value < 10 ? 1 : 0, notation: value < 1e5 ? "standard" : "compact" });
 
 const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString("en", { hourCycle: "h23" });
 
@@ -170,7 +170,7 @@ class Chart {
           ...this.fields.map((name) => ({
             label: NAMES[name],
             stroke: () => colour(COLOURS[name]),
-            width: 1.5,
+            width: name === "enqueued" ? 3 : 1.5, // to be seen where what is done covers it
             points: { show: false },
             value: (_, value) => (value == null ? "–" : short(value)),
           })),
@@ -235,7 +235,7 @@ addEventListener("pageshow", () => {
   for (const form of document.forms) delete form.dataset.sent;
 });
 
-/* -- all ticks at once -- */
+/* -- all ticks at once, and how many there are -- */
 
 const all = document.querySelector("[data-all]");
 if (all) {
@@ -243,6 +243,19 @@ if (all) {
   all.addEventListener("change", () => {
     for (const box of document.querySelectorAll("input[name=id]")) box.checked = all.checked;
   });
+  document.getElementById("ticked").addEventListener("change", countTicks);
+  addEventListener("pageshow", countTicks);
+}
+
+function countTicks() {
+  const boxes = [...document.querySelectorAll("input[name=id]")];
+  const ticked = boxes.filter((box) => box.checked).length;
+  const words = document.getElementById("ticks");
+  words.textContent = `${ticked} ticked:`;
+  words.parentElement.classList.toggle("stays", ticked > 0);
+  for (const button of document.querySelectorAll("#ticked button")) button.disabled = ticked === 0;
+  all.checked = ticked === boxes.length;
+  all.indeterminate = ticked > 0 && ticked < boxes.length;
 }
 
 /* -- what was done is said once: a reload, or a link that is passed on, does not say it again -- */
