@@ -15,10 +15,10 @@ from distq.messages import decode_error
 from distq.steps import Steps, do
 from distq.storage import Storage
 
-SAMPLE = 1000
+SAMPLE = 500
 """Dead jobs of a queue that are looked at, the latest ones."""
 
-MOST = 2_000
+MOST = 1_000
 """The same of all queues together."""
 
 BYTES = 8 * 2**20

@@ -74,7 +74,7 @@ class Service:
     @property
     def secret(self) -> bytes:
         """What signs the cursors of listings: the same in all processes that have the same tokens."""
-        return self.access.secret if self.access.tokens else b""
+        return self.access.secret
 
     def root(self, request: Request) -> str:
         """The path below which the service is, without a slash at its end."""
