@@ -11,7 +11,10 @@ from datetime import datetime
 from typing import Any, Literal, Self, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
-import httpx
+try:
+    import httpx
+except ModuleNotFoundError:
+    raise ModuleNotFoundError("the client needs httpx: pip install 'distq[client]'", name="httpx") from None
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
@@ -74,14 +77,19 @@ class EnqueueOptions(TypedDict, total=False):
     on_conflict: Literal["return", "replace", "error"]
 
 
-class Which(TypedDict, total=False):
-    """Which jobs of a queue; ages are durations, `90s` or `1h`. What is left out is any."""
+class Limits(TypedDict, total=False):
+    """Which jobs of a state; ages are durations, `90s` or `1h`. What is left out is any."""
 
-    states: Sequence[JobState | str]
     task: str
     text: str
     older: str
     newer: str
+
+
+class Which(Limits, total=False):
+    """Which jobs of a queue."""
+
+    states: Sequence[JobState | str]
 
 
 class Search(TypedDict, total=False):
@@ -248,9 +256,12 @@ class Client:
         """Make jobs of a queue ready again: by default all that are dead."""
         return self._post(ReplayedView, f"/api/queues/{_part(queue)}/replay", which, long=True)
 
-    def purge_matching(self, queue: str, **which: Unpack[Which]) -> PurgedView:
-        """Forget jobs of a queue: by default all that wait."""
-        return self._post(PurgedView, f"/api/queues/{_part(queue)}/purge", which, long=True)
+    def purge_matching(
+        self, queue: str, states: Sequence[JobState | str], **which: Unpack[Limits]
+    ) -> PurgedView:
+        """Forget jobs of a queue that are in these states."""
+        body = {"states": states, **which}
+        return self._post(PurgedView, f"/api/queues/{_part(queue)}/purge", body, long=True)
 
     # -- the deployment ----------------------------------------------------------------------------
 

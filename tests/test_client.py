@@ -219,7 +219,7 @@ def test_jobs_are_steered(client: Client, storage: Storage) -> None:
     assert client.matching(QUEUE, states=["ready"]).number == 1
     assert client.cancel_matching(QUEUE, "enough").cancelled == 1
     assert client.replay_matching(QUEUE, states=["cancelled"], text="enough").replayed == 1
-    assert client.purge_matching(QUEUE).purged == 1
+    assert client.purge_matching(QUEUE, ["ready"]).purged == 1
     dead = end(storage, OutcomeKind.DEAD, ERROR)
     (group,) = client.dead(QUEUE).groups
     assert (group.type, group.number) == ("ValueError", 1)

@@ -85,6 +85,12 @@ def send(visit: Visitor, path: str, **fields: Any) -> httpx.Response:
 # -- files -----------------------------------------------------------------------------------------------
 
 
+def test_a_browser_that_is_lost_gets_a_page_and_a_program_a_problem(visit: Visitor) -> None:
+    page = visit.get("/nowhere", headers={"Accept": "text/html,*/*"})
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert visit.get("/nowhere").headers["content-type"] == "application/problem+json"
+
+
 def test_files_are_kept_for_good_under_addresses_that_change_with_them(visit: Visitor) -> None:
     addresses = re.findall(r'(?:href|src)="(/static/[^"]*)"', visit.get("/").text)
     assert len(addresses) >= 4

@@ -397,7 +397,9 @@ def test_many_are_cancelled(visit: Visitor, storage: Storage) -> None:
 def test_many_are_purged(visit: Visitor, storage: Storage) -> None:
     dead = end(storage, OutcomeKind.DEAD, count=2)
     add(storage, 3)
-    assert visit.post(f"/api/queues/{QUEUE}/purge", {}).json() == {"purged": 3}
+    assert visit.post(f"/api/queues/{QUEUE}/purge", {}).status_code == 422
+    assert visit.post(f"/api/queues/{QUEUE}/purge", {"states": []}).status_code == 422
+    assert visit.post(f"/api/queues/{QUEUE}/purge", {"states": ["ready"]}).json() == {"purged": 3}
     assert visit.post(f"/api/queues/{QUEUE}/purge", {"states": ["dead"], "newer": "1h"}).json()["purged"] == 2
     assert storage.run(storage.get(dead[0])) is None
 
@@ -646,6 +648,11 @@ def test_where_the_extra_is_missing_one_line_says_so(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "fastapi", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'distq\[service\]'"):
         distq.service.router(app_on(MemoryStorage()))
+
+
+def test_what_is_no_application_is_refused_in_one_line() -> None:
+    with pytest.raises(ConfigurationError, match="queue='nonsense': use the DistQ of your application"):
+        distq.service.router("nonsense")  # pyright: ignore[reportArgumentType]
 
 
 # -- what nobody expected --------------------------------------------------------------------------------

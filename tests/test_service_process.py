@@ -167,9 +167,14 @@ def event_streams(url: str) -> list[str]:
     return re.findall(r'sse-connect="([^"]+)"', page)
 
 
-def test_nothing_is_left_on_the_terminal_when_it_ends(url: str, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("times", [1, 3])
+def test_nothing_is_left_on_the_terminal_when_it_ends(
+    url: str, times: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     with served("--url", url) as process:
         httpx.get(f"{process.url}/api/queues")
+        for _ in range(times - 1):
+            process.process.send_signal(signal.SIGINT)
         assert process.end(signal.SIGINT) == 0
     assert capfd.readouterr().err == ""
 

@@ -246,7 +246,7 @@ def test_it_stays_while_the_storage_is_away(crashing: Crashing) -> None:
     with terminal(*TOP, crashing.server.url, columns=150) as found:
         shows(found, rf"^{QUEUE} +4 ")
         crashing.kill()
-        shows(found, r"^OLD, for [1-9]\d* s, since \d\d:\d\d:\d\d UTC: storage \S+ does not answer")
+        shows(found, r"^OLD, for [1-9]\d* s, since \d\d:\d\d:\d\d UTC: the storage does not answer; \w+")
         assert re.search(rf"(?m)^{QUEUE} +4 ", found.text)
         crashing.start()
         add(storage)

@@ -40,7 +40,7 @@ def draw(
 ) -> list[Text]:
     """What fits so many columns and lines; what does not is counted. `silence` says why it is old."""
     head = _head(picture, f"{keys}{where}", width, silence)
-    troubles = _troubles(picture.troubles, width)
+    troubles = [] if silence and not picture.troubles else _troubles(picture.troubles, width)
     queues = _queues(picture, width)
     workers = _workers(picture.workers, width)
     room = height - len(head) - 2  # two empty lines

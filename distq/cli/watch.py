@@ -13,7 +13,7 @@ from distq.admin.picture import Picture
 from distq.admin.wording import spell
 from distq.aside import aside
 from distq.cli.session import PATIENCE
-from distq.errors import DistqError
+from distq.errors import DistqError, StorageUnavailable
 from distq.steps import Steps, run
 from distq.storage import Storage
 
@@ -48,8 +48,10 @@ class Watch:
         if not self._error and (not self._look or silent < SILENCE):
             return ""
         since = datetime.fromtimestamp(time.time() - silent, UTC)
-        why = self._error or f"storage {self.where} does not answer"
-        return f"for {spell(int(silent))}, since {since:%H:%M:%S} UTC: {why}"
+        is_away = self._error is None or isinstance(self._error, StorageUnavailable)
+        what = "the storage does not answer; " if is_away else ""  # first, for a line may be cut
+        why = self._error or f"storage {self.where} is silent"
+        return f"for {spell(int(silent))}, since {since:%H:%M:%S} UTC: {what}{why}"
 
     def step(self, done: Callable[[], None]) -> None:
         """Take what a look saw, if it has ended; begin the next one when its time has come. `done` is called

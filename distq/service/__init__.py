@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distq.app import DistQ
+from distq.checks import check
 from distq.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def router(
     Raises:
         ConfigurationError: the extra is not installed, a token is none, or the file cannot be written.
     """
+    check("queue", queue, "the DistQ of your application", lambda value: isinstance(value, DistQ))
     try:
         from distq.service.access import Access
         from distq.service.application import router

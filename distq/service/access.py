@@ -168,7 +168,10 @@ class Access:
         if given is None and kind in _FORMS[:2]:
             given = (await request.form()).get("csrf")
         if not isinstance(given, str) or not hmac.compare_digest(given.encode(), visitor.ticket.encode()):
-            raise Forbidden("the form's ticket is missing or old: load the page again")
+            raise Forbidden(
+                "the form's ticket is missing or old: load the page again; a program sends Content-Type:"
+                " application/json"
+            )
 
 
 def check_origin(request: Request) -> None:

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from distq.service import api, pages, probes
 from distq.service.core import Service
+from distq.service.pages.route import refuse as refuse_in_browser
 from distq.service.problems import problem_of, respond
 from distq.service.routing import guard
 
@@ -38,7 +39,10 @@ def create(service: Service) -> FastAPI:
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: Exception) -> Response:  # pyright: ignore[reportUnusedFunction]
         """For what no route takes: 404 and 405."""
-        response = respond(problem_of(error))
+        problem = problem_of(error)
+        if problem.status == 404 and "text/html" in request.headers.get("accept", ""):
+            return guard(refuse_in_browser(service, request, problem))
+        response = respond(problem)
         if response.status_code == 405:
             response.headers["Allow"] = ", ".join(_methods(app, request.scope["route"].path))
         return guard(response)

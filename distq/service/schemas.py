@@ -116,9 +116,11 @@ class Repetition(Selection):
 
 
 class Purge(Selection):
-    """Jobs to forget, of these states, or all that wait."""
+    """Jobs to forget, of these states, which have to be named: what is forgotten does not come back."""
 
-    states: list[Literal["scheduled", "ready", "done", "dead", "cancelled"]] = Field([], examples=[["dead"]])
+    states: list[Literal["scheduled", "ready", "done", "dead", "cancelled"]] = Field(
+        min_length=1, examples=[["dead"]]
+    )
 
 
 class Reason(Body):

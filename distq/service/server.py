@@ -111,6 +111,10 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._service, self._url = service, url
 
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """End in order, however often it is told to: that takes `GRACE` seconds at most."""
+        self.should_exit = True
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._service.live.keep_looking()

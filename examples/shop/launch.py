@@ -90,5 +90,8 @@ def _listens(port: int) -> bool:
 
 
 def _free(port: int) -> int:
-    """The port, or another where somebody has it."""
-    return port if port and not _listens(port) else free_port()
+    """The port, or another where somebody has it, which is said."""
+    if port and _listens(port):
+        print(f"port {port} is taken, so another is used", flush=True)
+        return free_port()
+    return port or free_port()

@@ -164,7 +164,7 @@ async def replay_matching(queue: Name, chosen: Repetition, service: Here, visito
 
 
 async def purge_matching(queue: Name, chosen: Purge, service: Here, visitor: Operator) -> PurgedView:
-    """Forget jobs of a queue that nobody holds: by default all that wait."""
+    """Forget jobs of a queue that nobody holds."""
     filters = bulk.filters(queue, bulk.REMOVABLE, bulk.WAITING, **_which(chosen, chosen.states))
     with service.audit.noting(visitor, "purge", **_about(queue, chosen)) as entry:
         purged = await arun(service.storage, bulk.remove(service.storage, filters))

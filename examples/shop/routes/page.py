@@ -85,8 +85,14 @@ async def _standing(order: orders.Order) -> str:
     return await standing(app.job(order.job)) if order.job else "not enqueued"
 
 
-async def _pictures(connection: AsyncConnection) -> list[pictures.Picture]:
-    return await pictures.latest(connection, 8)
+async def _pictures(connection: AsyncConnection) -> list[tuple[pictures.Picture, str]]:
+    """The latest pictures, and how it stands with those that have no thumbnail."""
+    found = await pictures.latest(connection, 8)
+    return [(picture, "" if picture.ready else await _waits(picture)) for picture in found]
+
+
+async def _waits(picture: pictures.Picture) -> str:
+    return await standing(app.job(picture.job)) if picture.job else "in work"
 
 
 async def _mails(connection: AsyncConnection) -> list[inbox.Mail]:

@@ -100,12 +100,14 @@ const pulse = document.getElementById("pulse");
 function say(words, isOff) {
   if (pulse && pulse.textContent !== words) pulse.textContent = words;
   pulse?.classList.toggle("off", isOff);
+  document.body.classList.toggle("old", isOff);
 }
 
 document.addEventListener("htmx:sseOpen", () => say("live", false));
 document.addEventListener("htmx:sseError", async () => {
   if (!pulse?.classList.contains("off")) {
-    say(`not live since ${new Date().toLocaleTimeString()}: the service does not answer; trying again`, true);
+    const since = new Date().toISOString().slice(11, 19);
+    say(`not live since ${since} UTC: the service does not answer; trying again`, true);
   }
   if (await isLedAway(location.href)) location.reload();
 });
