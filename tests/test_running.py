@@ -75,8 +75,15 @@ def test_a_thread_is_interrupted_only_between_start_and_finish() -> None:
 
 
 def interrupted_while_waiting(run: Run) -> None:
-    threading.Thread(target=run.time_out).start()
-    eventually(lambda: False)
+    waits = threading.Event()
+
+    def time_out() -> None:
+        waits.wait(10)
+        run.time_out()
+
+    # Not before its start is over: that is no place to be interrupted at.
+    threading.Thread(target=time_out).start()
+    eventually(waits.set)
 
 
 def test_the_supervisor_sees_what_runs_and_until_when(slots: Slots) -> None:
