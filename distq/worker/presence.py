@@ -8,7 +8,7 @@ import os
 import socket
 import time
 
-from distq.admin.crew import SHOWN, Activity, Timetable, Vitals
+from distq.admin.crew import SHOWN, Activity, Vitals
 from distq.app import DistQ
 from distq.job import Presence
 from distq.worker.holdings import Holdings
@@ -29,16 +29,7 @@ class Announcer:
     ) -> None:
         self._storage, self._name, self._settings = app.storage, name, settings
         self._holdings, self._running, self._tally = holdings, running, tally
-        self._crons = tuple(
-            Timetable(
-                queue=cron.task.declared.queue,
-                name=cron.name,
-                task=cron.task.name,
-                expression=cron.expression,
-                tz=str(cron.zone),
-            )
-            for cron in app.crons.values()
-        )
+        self._crons = tuple(cron.timetable for cron in app.crons.values())
         tasks = tuple(sorted(app.tasks))
         self._presence = Presence(name, socket.gethostname(), os.getpid(), settings.queues, tasks)
         self._due_at = time.monotonic()
