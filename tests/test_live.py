@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from distq.admin.monitor import Pace
 from distq.memory.storage import MemoryStorage
 from distq.service import live
 from distq.service.live import Live
@@ -14,7 +15,7 @@ from distq.service.live import Live
 
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "rest", lambda took: 0.01)
+    monkeypatch.setattr(live, "Pace", lambda: Pace(0.01))
     monkeypatch.setattr(live, "INTEREST", 0.0)
 
 

@@ -10,7 +10,7 @@ import pytest
 from distq.admin import monitor as monitors
 from distq.admin.crew import Activity, Vitals, WorkerView
 from distq.admin.doctor import MANY_DEAD
-from distq.admin.monitor import CARE, FEW, GAP, Monitor, rest
+from distq.admin.monitor import CARE, FEW, GAP, Monitor, Pace
 from distq.admin.picture import Picture, Rates, Trouble
 from distq.connect import connect
 from distq.errors import StorageUnavailable
@@ -270,9 +270,15 @@ def test_a_flow_is_told_on_a_server(store: Storage) -> None:
 
 
 def test_looking_takes_less_than_a_twentieth_of_the_time() -> None:
-    assert rest(0.01) == 1
-    assert rest(0.01, 0.3) == 0.3
-    assert rest(0.2, 1) == pytest.approx(4)
+    quick, slow = Pace(0.3), Pace(1)
+    assert [quick.rest(0.01) for _ in range(4)] == [0.3] * 4
+    assert [slow.rest(0.2) for _ in range(4)][-1] == pytest.approx(4)
+
+
+def test_a_look_or_two_that_were_held_up_are_no_reason_to_look_seldom() -> None:
+    pace = Pace()
+    assert [pace.rest(took) for took in (0.01, 30, 30, 0.01, 30)] == [1] * 5
+    assert pace.retry() == 1
 
 
 # -- the share that fails --------------------------------------------------------------------------------

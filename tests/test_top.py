@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -40,10 +41,14 @@ HOSTILE = "\x1b[2J\x1b[31m[red]<script>\n\x9b\x07名"
 TOP = [*ARGV, "top", "--interval", "0.1", "--url"]
 
 
-def migrated(url: str) -> Storage:
+@contextmanager
+def migrated(url: str) -> Iterator[Storage]:
     storage = connect(url)
     storage.migrate()
-    return storage
+    try:
+        yield storage
+    finally:
+        storage.close()
 
 
 @pytest.fixture
@@ -53,9 +58,8 @@ def url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def storage(url: str) -> Iterator[Storage]:
-    storage = migrated(url)
-    yield storage
-    storage.close()
+    with migrated(url) as storage:
+        yield storage
 
 
 @pytest.fixture
@@ -81,8 +85,7 @@ def shows(found: Terminal, pattern: str, timeout: float = 10) -> str:
 @pytest.mark.parametrize("store", ["postgres", "redis"])
 def test_it_shows_what_goes_on_as_it_goes_on(request: pytest.FixtureRequest, store: str) -> None:
     url = url_of(request, store)
-    storage = migrated(url)
-    with terminal(*TOP, url) as found:
+    with migrated(url) as storage, terminal(*TOP, url) as found:
         shows(found, "there are no queues yet")
         shows(found, "nothing is wrong")
         add(storage, 3)
@@ -102,7 +105,6 @@ def test_it_shows_what_goes_on_as_it_goes_on(request: pytest.FixtureRequest, sto
         found.type("q")
         assert found.process.wait(10) == 0
         assert found.given_back()
-    storage.close()
 
 
 @pytest.mark.parametrize(("columns", "height"), [(40, 10), (20, 5), (200, 60)])
@@ -241,9 +243,9 @@ def crashing(request: pytest.FixtureRequest) -> Iterator[Crashing]:
 
 
 def test_it_stays_while_the_storage_is_away(crashing: Crashing) -> None:
-    storage = migrated(crashing.server.url)
-    add(storage, 4)
-    with terminal(*TOP, crashing.server.url, columns=150) as found:
+    url = crashing.server.url
+    with migrated(url) as storage, terminal(*TOP, url, columns=150) as found:
+        add(storage, 4)
         shows(found, rf"^{QUEUE} +4 ")
         crashing.kill()
         shows(found, r"^OLD, for [1-9]\d* s, since \d\d:\d\d:\d\d UTC: the storage does not answer; \w+")
@@ -264,12 +266,11 @@ def test_it_stays_while_the_storage_is_away(crashing: Crashing) -> None:
         assert "OLD," not in found.text
         found.type("q")
         assert found.process.wait(10) == 0
-    storage.close()
 
 
 def test_it_is_left_while_the_storage_is_silent(crashing: Crashing) -> None:
-    migrated(crashing.server.url).close()
-    with terminal(*TOP, crashing.server.url, columns=150) as found:
+    url = crashing.server.url
+    with migrated(url), terminal(*TOP, url, columns=150) as found:
         shows(found, "nothing is wrong")
         assert crashing.server.process
         freezer = Freezer(crashing.server.url, crashing.server.process.pid)

@@ -68,9 +68,25 @@ class Point(NamedTuple):
     lapse: float
 
 
-def rest(took: float, interval: float = INTERVAL) -> float:
-    """Seconds to wait after a look that took so many: to count a million jobs takes a store a while."""
-    return max(interval, SHARE * took)
+class Pace:
+    """When to look again. To count a million jobs takes a store a while; looks are a small part of the time.
+
+    The quickest of the last looks says how long one takes: of one alone, an outage or a busy machine may say
+    anything. `interval` is in seconds.
+    """
+
+    def __init__(self, interval: float = INTERVAL) -> None:
+        self._interval = interval
+        self._latest = deque([0.0], maxlen=3)
+
+    def rest(self, took: float) -> float:
+        """Seconds to wait after a look that took so many."""
+        self._latest.append(took)
+        return max(self._interval, SHARE * min(self._latest))
+
+    def retry(self) -> float:
+        """Seconds to wait after one that failed: it took no time of the storage's."""
+        return self._interval
 
 
 class Monitor:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any
 
-from distq.admin.monitor import Monitor, rest
+from distq.admin.monitor import Monitor, Pace
 from distq.admin.picture import Picture
 from distq.admin.wording import spell
 from distq.aside import aside
@@ -30,11 +30,11 @@ class Watch:
     def __init__(self, storage: Storage, monitor: Monitor, picture: Picture, interval: float) -> None:
         self.where = storage.where
         self.picture = picture
-        self._storage, self._monitor, self._interval = storage, monitor, interval
+        self._storage, self._monitor, self._pace = storage, monitor, Pace(interval)
         self._look: Future[Picture] | None = None
         self._error: DistqError | None = None
         self._next_at = time.monotonic() + interval
-        self._heard_at, self._longest, self._spared = time.monotonic(), 0.0, False
+        self._heard_at = time.monotonic()
 
     @property
     def due(self) -> float:
@@ -63,7 +63,7 @@ class Watch:
         if not self._look and time.monotonic() >= self._next_at:
             self._began_at = time.monotonic()
             if not self._error:
-                self._heard_at, self._longest = self._began_at, 0.0
+                self._heard_at = self._began_at
             # One that is met with silence is waited for: its storage may go on where it was.
             self._look = aside(lambda: run(self._storage, self._noting(self._monitor.look())))
             self._look.add_done_callback(lambda _: done())
@@ -72,12 +72,10 @@ class Watch:
         now = time.monotonic()
         try:
             self.picture, self._error = look.result(), None
+            pause = self._pace.rest(now - self._began_at)
         except DistqError as error:
-            self._error = error
-        # After a silence the next look comes soon, once: it tells whether the storage is as slow as that.
-        self._spared = not self._spared and (self._longest > SILENCE or self._error is not None)
-        took = 0.0 if self._spared or self._error else now - self._began_at
-        self._next_at = now + rest(took, self._interval)
+            self._error, pause = error, self._pace.retry()
+        self._next_at = now + pause
 
     def _noting(self, work: Steps[Picture]) -> Steps[Picture]:
         """The same steps, and when each was answered."""
@@ -88,6 +86,4 @@ class Watch:
             except StopIteration as end:
                 return end.value
             reply = yield step
-            now = time.monotonic()
-            self._longest = max(self._longest, now - self._heard_at)
-            self._heard_at = now
+            self._heard_at = time.monotonic()

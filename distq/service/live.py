@@ -15,7 +15,7 @@ from traceback import format_exception
 from typing import TypeVar
 
 from distq import telemetry
-from distq.admin.monitor import INTERVAL, Monitor, Picture, Point, Trouble, rest
+from distq.admin.monitor import INTERVAL, Monitor, Pace, Picture, Point, Trouble
 from distq.aside import aside
 from distq.errors import DistqError, StorageUnavailable
 from distq.finding import Severity
@@ -162,15 +162,11 @@ class Live:
                 self._watchers -= 1
 
     async def _watch(self) -> None:
-        examined_at, before = float("-inf"), float("inf")
+        examined_at, pace = float("-inf"), Pace()
         while self._steady or self._interesting():
             began = time.monotonic()
             await self._look()
-            lasted = time.monotonic() - began
-            # What was met with silence is asked again soon: it took no time of the storage's. Nor is one
-            # look that an outage held up a reason to wait.
-            pause = rest(0.0 if self.error else min(lasted, before))
-            before = before if self.error else lasted
+            pause = pace.retry() if self.error else pace.rest(time.monotonic() - began)
             if began > examined_at + EXAMINATION and not self.error:
                 examined_at = began
                 begin(self._examine())
