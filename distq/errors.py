@@ -33,7 +33,7 @@ class UnknownTask(ConfigurationError):
     """No task of that name is registered with the app."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"no task named {name!r} is registered; import the module that declares it")
+        super().__init__(f"no task named {name!r} is registered: its module was not imported")
         self.name = name
 
 

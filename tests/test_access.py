@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
-import json
-import os
 import re
 from collections.abc import AsyncIterator, Iterator
 from http.client import HTTPConnection
 from http.cookies import SimpleCookie
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,19 +15,16 @@ import pytest
 from fastapi import Request, Response
 from limits import RateLimitItemPerMinute
 
-from distq import ConfigurationError, StorageUnavailable
-from distq.ids import EXAMPLE
-from distq.job import JobState, OutcomeKind
+from distq import ConfigurationError
+from distq.job import OutcomeKind
 from distq.memory.storage import MemoryStorage
 from distq.messages import Progress, RemoteError, encode_error, encode_progress
 from distq.service import access as module
 from distq.service.access import COOKIE, Access, Role, is_loopback
 from distq.service.application import create
-from distq.service.audit import Audit
-from distq.service.errors import AuditFailed
 from distq.service.routing import HEADERS, LARGEST_BODY
 from distq.storage import Storage
-from tests.contract.steps import QUEUE, add, make, settle, state, take
+from tests.contract.steps import QUEUE, add, make, settle, take
 from tests.services import OPERATE, READ, TOKENS, Visitor, app_on, service_on, serving, visiting
 
 ELSEWHERE = "203.0.113.9"
@@ -553,132 +546,6 @@ def test_who_writes_too_often_waits(storage: Storage) -> None:
         assert status(visit.get("/api/queues")) == 200
     with visiting(service, token=OPERATE, client="203.0.113.10") as other:
         assert status(other.post(WRITE)) == 200
-
-
-# -- the audit -------------------------------------------------------------------------------------------
-
-
-def lines(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()]
-
-
-def test_who_did_what_is_written_before_and_after(storage: Storage, tmp_path: Path) -> None:
-    (job_id,) = add(storage)
-    file = tmp_path / "audit"
-    service = service_on(storage, app=app_on(storage), tokens=TOKENS, audit=Audit(file))
-    with visiting(service, token=OPERATE, client=ELSEWHERE) as visit:
-        visit.post(f"/api/jobs/{job_id}/cancel")
-        visit.post(f"/api/jobs/{EXAMPLE}/replay")
-        visit.post(f"/api/queues/{QUEUE}/replay", {"states": ["cancelled"], "text": "Cancelled"})
-        visit.post("/api/jobs", {"task": "shop.send", "args": ["secret-argument"]})
-        visit.get("/api/queues")
-    asked, ended, *rest = lines(file)
-    assert (asked["stage"], asked["who"], asked["what"]) == ("asked", f"operate@{ELSEWHERE}", "cancel")
-    assert asked["about"] == {"id": job_id}
-    assert (ended["stage"], ended["entry"], ended["outcome"]) == ("ended", asked["entry"], "cancelled")
-    assert rest[1]["outcome"].startswith("failed: JobNotFound")
-    assert rest[2]["about"] == {"queue": QUEUE, "states": ["cancelled"], "text": "Cancelled"}
-    assert rest[3]["outcome"] == "1 replayed, 0 refused"
-    assert rest[4]["about"] == {"task": "shop.send"}
-    assert len(rest) == 6
-    assert "secret-argument" not in file.read_text()
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert [entry.what for entry in service.audit.latest] == ["enqueue", "replay", "replay", "cancel"]
-
-
-@pytest.fixture
-def broken(tmp_path: Path) -> Audit:
-    """An audit whose file nobody takes lines from any more."""
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    audit = Audit(path)
-    os.close(reader)
-    return audit
-
-
-def test_what_cannot_be_audited_is_not_done(storage: Storage, broken: Audit) -> None:
-    (job_id,) = add(storage)
-    with visiting(service_on(storage, app=app_on(storage), audit=broken)) as visit:
-        for path, body in (
-            (WRITE, None),
-            (f"/api/jobs/{job_id}/cancel", None),
-            (f"/api/queues/{QUEUE}/purge", {"states": ["ready"]}),
-            ("/api/jobs", {"task": "shop.any"}),
-            ("/api/jobs/batch", {"task": "shop.any", "calls": [{}]}),
-            ("/api/schedules/reports/shop.report/pause", None),
-        ):
-            response = visit.post(path, body)
-            assert (status(response), response.json()["type"]) == (503, "urn:distq:problem:audit-unavailable")
-        assert status(visit.get("/api/queues")) == 200
-    assert storage.run(storage.queues()) == {QUEUE: False}
-    assert state(storage, job_id) is JobState.READY
-
-
-def test_what_was_done_stays_done_where_its_end_cannot_be_audited(
-    storage: Storage, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    service = service_on(storage, audit=Audit(path))
-    plain = storage.pause
-
-    def pause(queue: str, *, paused: bool) -> Any:
-        os.close(reader)
-        return plain(queue, paused=paused)
-
-    storage.pause = pause
-    with visiting(service) as visit:
-        assert status(visit.post(WRITE)) == 200
-    assert is_paused(storage)
-    assert "the audit log cannot be written" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (asyncio.CancelledError(), "cut off by the end of the service; it may be done, or a part of it"),
-        (StorageUnavailable("here", "no answer within 5 s"), "5 s; it may be done, or a part of it"),
-        (ConfigurationError("it is none"), "failed: ConfigurationError: it is none"),
-    ],
-)
-def test_what_ended_early_is_not_said_to_be_undone(error: BaseException, said: str) -> None:
-    audit = Audit()
-    with pytest.raises(type(error)), audit.noting(module.Visitor(Role.OPERATE, "operate@here"), "purge"):
-        raise error
-    assert audit.latest[0].outcome.endswith(said)
-
-
-def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    audit, whole = Audit(tmp_path / "audit"), os.write
-    visitor = module.Visitor(Role.OPERATE, "operate@here")
-    with monkeypatch.context() as full:
-        full.setattr(os, "write", lambda file, line: whole(file, line[:7]))
-        with pytest.raises(AuditFailed), audit.noting(visitor, "pause"):
-            raise AssertionError("it is not done")
-    with audit.noting(visitor, "resume"):
-        pass
-    audit.close()
-    cut, *others = (tmp_path / "audit").read_text().splitlines()
-    assert len(cut) == 7
-    assert [json.loads(line)["what"] for line in others] == ["resume", "resume"]
-
-
-def test_an_audit_that_cannot_be_begun_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="cannot be written"):
-        Audit(tmp_path / "nowhere" / "audit")
-
-
-def test_an_audit_is_a_record_of_the_log_in_which_nothing_moves_the_cursor(
-    local: Visitor, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", "distq")
-    local.post(f"/api/queues/{QUEUE}/cancel", {"reason": "\x1b[2Jgone\nforged line", "task": "<script>"})
-    (message,) = [line for line in caplog.messages if line.startswith("audit:")]
-    assert "operate@127.0.0.1" in message
-    assert "\x1b" not in message
-    assert "\n" not in message
 
 
 def test_the_api_escapes_nothing_and_is_no_page(local: Visitor, storage: Storage) -> None:

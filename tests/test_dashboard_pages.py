@@ -427,7 +427,6 @@ def test_nothing_is_done_that_the_audit_cannot_note(storage: Away, tmp_path: Pat
     add(storage)
     with visiting(service_on(storage, audit=audit)) as visit:
         ours = ticket(visit)
-        audit.close()
         (tmp_path / "audit").unlink()
         (tmp_path / "audit").mkdir()
         refused = visit.post("/bulk", data={"csrf": ours, "action": "purge", "queue": "mail"})

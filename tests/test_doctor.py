@@ -366,7 +366,7 @@ def test_a_queue_is_paused(app: DistQ) -> None:
     add(app.storage)
     announce(app, "app.task")
     app.queue(QUEUE).pause()
-    found = one(diagnose(app.storage), "queue mail: is paused, and 1 job could run")
+    found = one(diagnose(app.storage), "queue mail is paused, and 1 job could run")
     assert (found.severity, found.remedy) == (WARNING, "distq resume mail")
 
 

@@ -110,7 +110,7 @@ def _paused(view: QueueView) -> Finding | None:
     waiting = view.counts[JobState.READY]
     if not view.paused or not waiting:
         return None
-    what = f"queue {view.name}: is paused, and {plural(waiting, 'job')} could run"
+    what = f"queue {view.name} is paused, and {plural(waiting, 'job')} could run"
     remedy = f"distq resume {view.name}"
     return Finding(Severity.WARNING, what, "nothing of it starts", remedy, kind="paused", queue=view.name)
 

@@ -39,9 +39,11 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plai
 _RELAYED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 """Headers by which proxies say that they are some."""
 
+WRONG = "the token is not one of this service's"
 FOREIGN = "the request comes from a page of another site"
 
-_SAFE = ("GET", "HEAD", "OPTIONS")
+SAFE = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing."""
 
 
 class Role(StrEnum):
@@ -96,20 +98,27 @@ class Access:
         if "authorization" in request.headers:
             return self._bearer(request)
         if role := self._role_of(request.cookies.get(COOKIE, "")):
-            return Visitor(role, _name(role, request), self._sign("csrf", request.cookies[COOKIE]))
+            return Visitor(role, name_of(role, request), self._sign("csrf", request.cookies[COOKIE]))
         if not self.tokens and is_local(request):
             check_fetch(request)
-            return Visitor(Role.OPERATE, _name(Role.OPERATE, request), self._sign("csrf", "local"))
+            return Visitor(Role.OPERATE, name_of(Role.OPERATE, request), self._sign("csrf", "local"))
         if self.tokens:
             raise Unauthorized("a token is needed: Authorization: Bearer …, or log in")
         raise Unauthorized("only this machine is admitted, by a name of its own: set DISTQ_TOKEN for others")
+
+    def caller(self, request: Request) -> str:
+        """The name of who asks, also of who is not let in."""
+        try:
+            return self.visitor(request).name
+        except (Unauthorized, Forbidden):
+            return name_of("nobody", request)
 
     def _bearer(self, request: Request) -> Visitor:
         scheme, _, token = request.headers["authorization"].partition(" ")
         role = self.role_of_token(token.strip()) if scheme.lower() == "bearer" else None
         if role is None:
-            raise Unauthorized("the token is not one of this service's")
-        return Visitor(role, _name(role, request))
+            raise Unauthorized(WRONG)
+        return Visitor(role, name_of(role, request))
 
     def role_of_token(self, token: str) -> Role | None:
         """The role that a token gives. Takes as long for a wrong one as for a right one."""
@@ -157,7 +166,7 @@ class Access:
         """
         if not visitor.operates:
             raise Forbidden("this token may only read")
-        if request.method in _SAFE or not visitor.ticket:
+        if request.method in SAFE or not visitor.ticket:
             return
         check_origin(request)
         origin = request.headers.get("origin")
@@ -221,5 +230,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _name(role: Role, request: Request) -> str:
-    return f"{role}@{request.client.host if request.client else 'unknown'}"
+def name_of(what: str, request: Request) -> str:
+    """What somebody is called in the audit."""
+    return f"{what}@{request.client.host if request.client else 'unknown'}"

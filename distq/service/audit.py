@@ -1,4 +1,4 @@
-"""Who did what: a line before it is done, and one that says how it went."""
+"""Who did what: a line before it is done, and one that says how it went. Who came in, and who was refused."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ PARTLY = "it may be done, or a part of it"
 class Entry:
     """What somebody does. `outcome` is for who does it to say."""
 
-    def __init__(self, number: int, visitor: Visitor, what: str, about: dict[str, Any]) -> None:
-        self.number, self.who, self.what, self.about = number, visitor.name, what, about
+    def __init__(self, number: int, who: str, what: str, about: dict[str, Any]) -> None:
+        self.number, self.who, self.what, self.about = number, who, what, about
         self.at = datetime.now(UTC)
         self.outcome: str = ""
 
@@ -58,7 +58,6 @@ class Audit:
         self._lock = threading.Lock()
         self._latest: deque[Entry] = deque(maxlen=KEPT)
         self._file = file
-        self._descriptor: int | None = None
         self._is_torn = False
         try:
             self._write(b"")
@@ -76,7 +75,7 @@ class Audit:
         """Note that somebody is about to do something, and how it went. Raises AuditFailed, then nothing is
         to be done.
         """
-        entry = Entry(next(self._numbers), visitor, what, about)
+        entry = Entry(next(self._numbers), visitor.name, what, about)
         self._write(entry.line("asked"))
         with self._lock:
             self._latest.append(entry)
@@ -94,6 +93,12 @@ class Audit:
         finally:
             self._conclude(entry)
 
+    def note(self, who: str, what: str, outcome: str, **about: Any) -> None:
+        """Note what has happened at the door, whether that can be written or not."""
+        entry = Entry(next(self._numbers), who, what, about)
+        entry.outcome = outcome
+        self._conclude(entry)
+
     def _conclude(self, entry: Entry) -> None:
         """Say how it went. It is done by now, whether that can be written or not."""
         fields = {"who": entry.who, "what": entry.what, "outcome": entry.outcome, "about": entry.about}
@@ -106,21 +111,23 @@ class Audit:
     def _write(self, line: bytes) -> None:
         if self._file is None:
             return
+        # What a full disk cut off is a line of its own, and no beginning of the next one.
+        line = b"\n" + line if self._is_torn else line
         try:
-            if self._descriptor is None:
-                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-                self._descriptor = os.open(self._file, flags, 0o600)
-            # What a full disk cut off is a line of its own, and no beginning of the next one.
-            line = b"\n" + line if self._is_torn else line
-            written = os.write(self._descriptor, line)
+            self._is_torn = _append(self._file, line) < len(line)
         except OSError as error:
             raise AuditFailed(f"the audit log cannot be written: {error.strerror}") from error
-        self._is_torn = written < len(line)
         if self._is_torn:
             raise AuditFailed("the audit log cannot be written: no space left")
 
-    def close(self) -> None:
-        """Close the file. Twice is safe; the next entry opens it again."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+
+def _append(file: Path, line: bytes) -> int:
+    """Returns how many bytes were taken. The file is opened each time, for what rotates logs may have moved
+    it away; and whoever reads a pipe may not hold up the service.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+    descriptor = os.open(file, flags, 0o600)
+    try:
+        return os.write(descriptor, line)
+    finally:
+        os.close(descriptor)

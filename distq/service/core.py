@@ -16,16 +16,22 @@ from distq import telemetry
 from distq.app import DistQ
 from distq.errors import StorageUnavailable
 from distq.results import Results
-from distq.service.access import Access, Visitor
+from distq.service.access import SAFE, Access, Visitor
 from distq.service.audit import Audit
 from distq.service.errors import TooMany
 from distq.service.live import Live
 from distq.service.patience import Following, Patient, within
+from distq.service.problems import Problem
 from distq.storage import Storage
 
 WRITES = RateLimitItemPerSecond(100)
 """Writes that one address may make."""
 
+REFUSALS = RateLimitItemPerSecond(1)
+"""Refusals that are written down: anybody can be refused as often as they like."""
+
+LONGEST_ASKED = 200
+"""Characters of what they asked for."""
 
 CLOSING = 1.0
 """Seconds that a storage's connections may take to close."""
@@ -97,6 +103,13 @@ class Service:
         if not self._counter.hit(self.writes, address):
             raise TooMany(f"more than {self.writes}: wait a second")
 
+    def note_refusal(self, request: Request, problem: Problem) -> None:
+        """Write down who was not let do what they came for, or gave a token that is none."""
+        is_try = request.method not in SAFE or "authorization" in request.headers
+        if problem.status in (401, 403) and is_try and self._counter.hit(REFUSALS, "refusals"):
+            asked = f"{request.method} {request.url.path}"[:LONGEST_ASKED]
+            self.audit.note(self.access.caller(request), "refused", problem.detail, asked=asked)
+
     @property
     def reader(self) -> Any:
         """The annotation of a parameter that takes who looks."""
@@ -111,7 +124,6 @@ class Service:
         """Close what it has opened, and the storage's connections. Twice is safe."""
         await self.live.close()
         self.waiters.close()
-        self.audit.close()
         try:
             await within(CLOSING, self.storage.aclose(), self.storage.where)
         except StorageUnavailable as error:

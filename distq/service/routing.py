@@ -77,6 +77,10 @@ def guarded(service: Service) -> type[GuardedRoute]:
             request.state.distq = service
             request.state.visitor = service.reading(request)
 
+        def refuse(self, request: Request, problem: Problem) -> Response:
+            service.note_refusal(request, problem)
+            return super().refuse(request, problem)
+
     return Route
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fastapi import Request, Response
 
-from distq.service.access import COOKIE, check_origin
+from distq.service.access import COOKIE, WRONG, check_origin, name_of
 from distq.service.core import Service
 from distq.service.errors import Unauthorized
 from distq.service.pages.visit import Visit
+from distq.service.problems import problem_of
 
 
 class Door:
@@ -35,8 +36,10 @@ class Door:
         token, onward = (str(form.get(name, "")) for name in ("token", "next"))
         role = self._service.access.role_of_token(token.strip())
         if role is None:
-            return self._page(visit, onward, "That is not one of this service's tokens.", status=401)
+            self._service.note_refusal(request, problem_of(Unauthorized(WRONG)))
+            return self._page(visit, onward, f"{WRONG}.".capitalize(), status=401)
         response = _onward(visit, onward)
+        self._service.audit.note(name_of(role, request), "log in", "done")
         self._service.access.begin(role, request, response, visit.root)
         return response
 
