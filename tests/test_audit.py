@@ -14,7 +14,6 @@ from limits import RateLimitItemPerHour
 from distq import ConfigurationError, StorageUnavailable
 from distq.ids import EXAMPLE
 from distq.job import JobState
-from distq.memory.storage import MemoryStorage
 from distq.service import access, core
 from distq.service.access import Role
 from distq.service.audit import Audit
@@ -22,18 +21,8 @@ from distq.service.errors import AuditFailed
 from distq.storage import Storage
 from tests.contract.steps import QUEUE, add, state
 from tests.services import OPERATE, READ, TOKENS, app_on, service_on, visiting
-
-ELSEWHERE = "203.0.113.9"
-WRITE = f"/api/queues/{QUEUE}/pause"
-
-
-@pytest.fixture
-def storage() -> Storage:
-    return MemoryStorage()
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {token}"}
+from tests.visitors import ELSEWHERE, WRITE, bearer
+from tests.visitors import storage as storage
 
 
 def lines(file: Path) -> list[dict[str, Any]]:

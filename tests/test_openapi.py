@@ -19,7 +19,7 @@ from distq.service.application import create
 from distq.service.errors import KINDS
 from tests.contract.steps import add, settle, take
 from tests.services import OPERATE, TOKENS, app_on, open_storage, service_on, serving, visiting
-from tests.test_access import routes_of
+from tests.visitors import routes_of
 
 CONFIG = Path(__file__).parent / "schemathesis.toml"
 EXAMPLES = "12"

@@ -21,7 +21,6 @@ from distq.service.audit import Audit
 from distq.service.errors import TooMany
 from distq.service.live import Live
 from distq.service.patience import Following, Patient, within
-from distq.service.problems import Problem
 from distq.storage import Storage
 
 WRITES = RateLimitItemPerSecond(100)
@@ -103,12 +102,12 @@ class Service:
         if not self._counter.hit(self.writes, address):
             raise TooMany(f"more than {self.writes}: wait a second")
 
-    def note_refusal(self, request: Request, problem: Problem) -> None:
+    def note_refusal(self, request: Request, status: int, why: str) -> None:
         """Write down who was not let do what they came for, or gave a token that is none."""
         is_try = request.method not in SAFE or "authorization" in request.headers
-        if problem.status in (401, 403) and is_try and self._counter.hit(REFUSALS, "refusals"):
+        if status in (401, 403) and is_try and self._counter.hit(REFUSALS, "refusals"):
             asked = f"{request.method} {request.url.path}"[:LONGEST_ASKED]
-            self.audit.note(self.access.caller(request), "refused", problem.detail, asked=asked)
+            self.audit.note(self.access.caller(request), "refused", why, asked=asked)
 
     @property
     def reader(self) -> Any:

@@ -78,7 +78,7 @@ def guarded(service: Service) -> type[GuardedRoute]:
             request.state.visitor = service.reading(request)
 
         def refuse(self, request: Request, problem: Problem) -> Response:
-            service.note_refusal(request, problem)
+            service.note_refusal(request, problem.status, problem.detail)
             return super().refuse(request, problem)
 
     return Route

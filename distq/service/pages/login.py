@@ -8,7 +8,6 @@ from distq.service.access import COOKIE, WRONG, check_origin, name_of
 from distq.service.core import Service
 from distq.service.errors import Unauthorized
 from distq.service.pages.visit import Visit
-from distq.service.problems import problem_of
 
 
 class Door:
@@ -36,7 +35,7 @@ class Door:
         token, onward = (str(form.get(name, "")) for name in ("token", "next"))
         role = self._service.access.role_of_token(token.strip())
         if role is None:
-            self._service.note_refusal(request, problem_of(Unauthorized(WRONG)))
+            self._service.note_refusal(request, 401, WRONG)
             return self._page(visit, onward, f"{WRONG}.".capitalize(), status=401)
         response = _onward(visit, onward)
         self._service.audit.note(name_of(role, request), "log in", "done")

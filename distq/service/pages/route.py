@@ -49,7 +49,7 @@ def route_of(service: Service) -> type[GuardedRoute]:
 
     class PageRoute(GuardedRoute):
         def refuse(self, request: Request, problem: Problem) -> Response:
-            service.note_refusal(request, problem)
+            service.note_refusal(request, problem.status, problem.detail)
             return refuse(service, request, problem)
 
     return PageRoute
