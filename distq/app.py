@@ -19,6 +19,7 @@ from distq.queue import Queue
 from distq.results import Results
 from distq.storage import Storage
 from distq.task import AsyncTask, BaseTask, P, R, Task, check_function, name_of
+from distq.telemetry.enqueuing import Enqueuing
 
 if TYPE_CHECKING:
     from distq.testing import Inline
@@ -214,16 +215,22 @@ class DistQ:
         """The handle of a queue, from its name. Raises ConfigurationError for what cannot name one."""
         return Queue(self.storage, name)
 
-    def enqueue(self, jobs: Sequence[NewJob], task: BaseTask[..., R]) -> list[Job[R]]:
+    def enqueue(self, jobs: Sequence[NewJob], span: Enqueuing | None, task: BaseTask[..., R]) -> list[Job[R]]:
         """Enqueue jobs of a task; `task.enqueue` is the way to call this."""
         enqueued = self.storage.run(self.storage.enqueue(jobs), task.connection)
+        if span:
+            span.enqueued(enqueued)
         if self.inlined:
             self.inlined.work()
         return [Job(self, entry.id) for entry in enqueued]
 
-    async def aenqueue(self, jobs: Sequence[NewJob], task: BaseTask[..., R]) -> list[Job[R]]:
+    async def aenqueue(
+        self, jobs: Sequence[NewJob], span: Enqueuing | None, task: BaseTask[..., R]
+    ) -> list[Job[R]]:
         """`enqueue` for coroutines."""
         enqueued = await self.storage.arun(self.storage.enqueue(jobs), task.connection)
+        if span:
+            span.enqueued(enqueued)
         if self.inlined:
             await self.inlined.awork()
         return [Job(self, entry.id) for entry in enqueued]

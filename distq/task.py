@@ -118,12 +118,12 @@ class BaseTask(Generic[P, R]):
             StorageUnavailable: the storage does not answer.
         """
         with ExitStack() as stack:
-            return self.app.enqueue(self._jobs([(args, kwargs)], stack), self)[0]
+            return self.app.enqueue(*self.new_jobs([(args, kwargs)], stack), self)[0]
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         """`enqueue` for coroutines."""
         with ExitStack() as stack:
-            return (await self.app.aenqueue(self._jobs([(args, kwargs)], stack), self))[0]
+            return (await self.app.aenqueue(*self.new_jobs([(args, kwargs)], stack), self))[0]
 
     def enqueue_many(self, calls: Iterable[Arguments]) -> list[Job[R]]:
         """Enqueue many calls in one round trip; the handles come in the same order.
@@ -131,33 +131,26 @@ class BaseTask(Generic[P, R]):
         All or none on PostgreSQL; on Redis all or none of each thousand. Raises as `enqueue`.
         """
         with ExitStack() as stack:
-            return self.app.enqueue(self._jobs(_each(calls), stack), self)
+            return self.app.enqueue(*self.new_jobs(_each(calls), stack), self)
 
     async def aenqueue_many(self, calls: Iterable[Arguments]) -> list[Job[R]]:
         """`enqueue_many` for coroutines."""
         with ExitStack() as stack:
-            return await self.app.aenqueue(self._jobs(_each(calls), stack), self)
-
-    def new_jobs(self, calls: Iterable[_Given], around: ExitStack) -> list[NewJob]:
-        """The jobs of calls, given by position and by name, for who enqueues them within `around`."""
-        return self._jobs(calls, around)
+            return await self.app.aenqueue(*self.new_jobs(_each(calls), stack), self)
 
     def job_of(self, tick: int, around: ExitStack) -> tuple[NewJob, Enqueuing | None]:
         """The job that a schedule enqueues within `around` at a tick, in seconds since 1970; and its span."""
-        span = enqueuing.begin(self.name, self.chosen.queue)
-        (job,) = self._jobs([((), {})], around, encode_headers({"tick": tick}), span)
+        (job,), span = self.new_jobs([((), {})], around, encode_headers({"tick": tick}))
         return job, span
 
-    def _jobs(
-        self,
-        calls: Iterable[_Given],
-        around: ExitStack,
-        headers: bytes | None = None,
-        span: Enqueuing | None = None,
-    ) -> list[NewJob]:
-        """The jobs of calls. The span and the middleware are entered into `around`, and left with it."""
+    def new_jobs(
+        self, calls: Iterable[_Given], around: ExitStack, headers: bytes | None = None
+    ) -> tuple[list[NewJob], Enqueuing | None]:
+        """The jobs of calls, given by position and by name, for who enqueues them within `around`; and their
+        span, which is to be told how that went. It and the middleware are left with `around`.
+        """
         chosen, headers = self.chosen, headers or self.headers
-        if span := span or enqueuing.begin(self.name, chosen.queue):
+        if span := enqueuing.begin(self.name, chosen.queue):
             around.enter_context(span)
             usual = chosen.priority == self.declared.priority
             if added := span.headers(None if usual else chosen.priority):
@@ -177,7 +170,7 @@ class BaseTask(Generic[P, R]):
         ]
         if span:
             span.made(jobs)
-        return jobs
+        return jobs, span
 
     def _call(self, given: _Given, headers: bytes, around: ExitStack) -> bytes:
         call = Call(self.name, given[0], dict(given[1]), decode_headers(headers))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import select
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -36,7 +39,7 @@ from tests.terminal import Terminal, terminal
 from tests.test_restart import Crashing
 from tests.world import url_of
 
-HOSTILE = "\x1b[2J\x1b[31m[red]<script>\n\x9b\x07名"
+HOSTILE = "\x1b[2J\x1b[31m[red]<script>\n\x9b\x07\u202e名"
 
 TOP = [*ARGV, "top", "--interval", "0.1", "--url"]
 
@@ -130,9 +133,18 @@ def test_what_users_wrote_moves_no_cursor(top: Terminal, storage: Storage) -> No
     storage.run(storage.announce(Presence("w", HOSTILE, 1, (QUEUE,), (HOSTILE,), vitals=vitals)))
     top.resize(120, 24)
     line = shows(top, "^w .*名 ")
-    assert r"\x1b[2J\x1b[31m[red]<script>\n\x9b\x07名" in line
+    assert r"\x1b[2J\x1b[31m[red]<script>\n\x9b\x07\u202e名" in line
     assert "\x1b[2J" not in top.raw
     assert "\x07" not in top.raw
+
+
+def test_what_the_terminal_has_no_letters_for_is_as_wide_as_it_is_shown(url: str, storage: Storage) -> None:
+    vitals = Vitals(held=1, running=(Activity(id="x", task="名" * 40, ran=1.0),)).encode()
+    storage.run(storage.announce(Presence("w", "web", 1, (QUEUE,), (), vitals=vitals)))
+    with terminal(*TOP, url, PYTHONIOENCODING="latin-1") as found:
+        line = shows(found, r"^w .*\\u540d\\u540d")
+        assert len(line) <= 80
+        assert line.endswith("..")
 
 
 def test_without_colour_there_is_none(url: str, storage: Storage) -> None:
@@ -206,17 +218,54 @@ def test_other_keys_do_nothing(top: Terminal, storage: Storage) -> None:
     assert top.process.poll() is None
 
 
-def test_it_can_be_suspended(top: Terminal, storage: Storage) -> None:
+def left(found: Terminal) -> bool:
+    """Whether what is shown is not the command's any more."""
+    _ = found.picture
+    return found.raw.rfind("\x1b[?1049l") > found.raw.rfind("\x1b[?1049h")
+
+
+def test_it_can_be_suspended(url: str, storage: Storage) -> None:
+    with terminal("sh", "-i") as shell:
+        shell.type(f"{shlex.join(TOP)} '{url}'\n")
+        shows(shell, "^distq top ")
+        (process,) = psutil.Process(shell.process.pid).children()
+        shell.type("\x1a")
+        eventually(lambda: process.status() == psutil.STATUS_STOPPED)
+        assert left(shell)
+        add(storage, 7)
+        shell.type("fg\n")
+        shows(shell, rf"^{QUEUE} +7 ")
+        shell.type("q")
+        eventually(lambda: left(shell))
+        shell.type("exit\n")
+        assert shell.process.wait(10) == 0
+
+
+def test_where_nobody_could_let_it_go_on_it_is_not_suspended(top: Terminal, storage: Storage) -> None:
+    """As by `ssh -t`: there is no shell that it belongs to."""
     top.type("\x1a")
-    process = psutil.Process(top.process.pid)
-    eventually(lambda: process.status() == psutil.STATUS_STOPPED)
-    assert top.given_back()
     add(storage, 7)
-    process.resume()
     shows(top, rf"^{QUEUE} +7 ")
     top.type("q")
     assert top.process.wait(10) == 0
     assert top.given_back()
+
+
+def test_a_terminal_that_takes_no_text_gets_its_line_back(top: Terminal) -> None:
+    columns = itertools.cycle((200, 201))
+    line = os.open(psutil.Process(top.process.pid).terminal() or "", os.O_WRONLY | os.O_NOCTTY)
+
+    def full() -> bool:
+        top.resize(next(columns), 60)
+        return not select.select([], [line], [], 0)[1]
+
+    eventually(full)
+    os.close(line)
+    top.process.send_signal(signal.SIGTERM)
+    eventually(lambda: top.settings() == top.before)
+    top.process.send_signal(signal.SIGTERM)
+    assert top.process.wait(10) in (0, -signal.SIGTERM)
+    assert top.settings() == top.before
 
 
 # -- a storage that is away ------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,9 +16,12 @@ from typing import Any
 import logfire
 import pytest
 from logfire.testing import CaptureLogfire, TestExporter
-from opentelemetry import trace
+from opentelemetry import propagate, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.trace import NonRecordingSpan, SpanContext
 
 from distq import CurrentJob, DistQ, JobFailed, Retry
 from distq.admin.monitor import Monitor
@@ -27,7 +32,8 @@ from distq.memory.storage import MemoryStorage
 from distq.options import NO_LIMITS
 from distq.steps import run as take_steps
 from distq.storage import Op
-from distq.telemetry import figures, quiet, settling
+from distq.telemetry import carrier, faults, figures, providers, quiet, settling
+from distq.telemetry.instruments import instruments
 from distq.testing import Clock
 from distq.worker.execution import arun, run
 from distq.worker.holdings import Holdings
@@ -151,6 +157,22 @@ def test_an_error_that_cannot_be_shown_is_an_exception_too(
     assert event["attributes"]["exception.type"].endswith("Shy")
 
 
+def test_an_error_with_letters_that_cannot_be_sent_is_sent(app: DistQ, told: CaptureLogfire) -> None:
+    """As of a file whose name is no UTF-8: an exporter would drop the span, and all that goes with it."""
+
+    @app.task(name="open", retries=0)
+    def open_() -> None:
+        raise FileNotFoundError(os.fsdecode(b"\xff"))
+
+    open_.enqueue()
+    assert outcome_of(app).kind is OutcomeKind.DEAD
+    span = next(span for span in reversed(told.exporter.exported_spans) if span.name == "job {task}")
+    assert span.status.description == r"FileNotFoundError: \udcff"
+    (event,) = span.events
+    assert (event.attributes or {})["exception.message"] == r"\udcff"
+    encode_spans([span]).SerializeToString()
+
+
 def outcome_of(app: DistQ) -> Outcome:
     (lease,) = app.storage.run(app.storage.lease("default", worker="w", limit=1, ttl=60, alone=True))
     job = CurrentJob(lease, lambda job_id, progress: None)
@@ -236,6 +258,17 @@ def test_an_enqueue_says_what_it_adds(app: DistQ, told: CaptureLogfire) -> None:
     assert added == {"mail": 1, "default": 4}
 
 
+def test_an_enqueue_whose_key_is_taken_adds_nothing(app: DistQ, told: CaptureLogfire) -> None:
+    task = app.task(name="t", key="k", on_conflict="return")(lambda: None)
+    has = task.enqueue()
+    asyncio.run(_aenqueue(task))
+    task.options(key="other").enqueue_many([(), ()])
+    said = [(span["attributes"]["jobs"], span["attributes"].get("id")) for span in spans(told, "enqueue")]
+    assert said == [(1, has.id), (0, has.id), (1, None)]
+    (enqueued,) = metrics(told)["distq.jobs.enqueued"]
+    assert enqueued["value"] == 2
+
+
 async def _aenqueue(task: Any) -> None:
     await task.aenqueue()
 
@@ -254,7 +287,7 @@ def test_an_enqueue_that_fails_is_an_error(
     assert "distq.jobs.enqueued" not in metrics(told)
 
 
-def test_only_the_tick_that_fired_is_seen(app: DistQ, clock: Clock, told: CaptureLogfire) -> None:
+def test_of_a_tick_only_who_fired_it_says_so(app: DistQ, clock: Clock, told: CaptureLogfire) -> None:
     @app.cron("* * * * *")
     @app.task(name="report", retries=1, backoff=0.0)
     def report() -> None:
@@ -274,10 +307,14 @@ def test_only_the_tick_that_fired_is_seen(app: DistQ, clock: Clock, told: Captur
     process = Process(app)
     process.work()
     process.work()
-    (enqueue,) = spans(told, "enqueue")
+    enqueue, vain = spans(told, "enqueue")
     first, second = (span for span in spans(told, "job {task}"))
     assert first["parent"]["span_id"] == second["parent"]["span_id"] == enqueue["context"]["span_id"]
     assert enqueue["parent"] is None
+    # Logfire had told that it began: it is not to be under way for ever.
+    assert (enqueue["attributes"]["jobs"], vain["attributes"]["jobs"]) == (1, 0)
+    (enqueued,) = metrics(told)["distq.jobs.enqueued"]
+    assert enqueued["value"] == 1
 
 
 def _answer(value: Any) -> Op[Any]:
@@ -452,6 +489,10 @@ def test_a_broken_processor_costs_no_job(
         b'{"trace":{"traceparent":"00-zz-1-1"}}',
         b'{"trace":[1]}',
         b'{"trace":{"traceparent":["a"]},"priority":"high"}',
+        b'{"priority":1' + 400 * b"0" + b"}",
+        b'{"trace":{"traceparent":"00-zz-1-1","tracestate":"' + 99_999 * b"a=b," + b'"}}',
+        b"[1]",
+        b'"x',
     ],
 )
 def test_headers_of_others_cost_no_job(app: DistQ, told: CaptureLogfire, headers: bytes) -> None:
@@ -461,6 +502,88 @@ def test_headers_of_others_cost_no_job(app: DistQ, told: CaptureLogfire, headers
     Process(app).work()
     (span,) = spans(told, "job {task}")
     assert (span["parent"], span["attributes"]["outcome"]) == (None, "done")
+    (ended,) = metrics(told)["distq.attempts.ended"]
+    assert ended["value"] == 1
+
+
+def test_a_job_without_headers_is_told_of_too(app: DistQ, told: CaptureLogfire) -> None:
+    app.task(name="t")(lambda: None)
+    jobs = [NewJob(job_id, "default", "t", b"nothing of distq") for job_id in new_ids("default", 2)]
+    app.storage.run(app.storage.enqueue(jobs))
+    Process(app).work()
+    assert [span["attributes"]["outcome"] for span in spans(told, "job {task}")] == ["dead", "dead"]
+
+
+def test_what_headers_say_does_not_depend_on_where_they_are_read(
+    app: DistQ, told: CaptureLogfire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(propagate, "get_global_textmap", W3CBaggagePropagator)
+    unsampled = SpanContext(5, 7, is_remote=True)
+    baggage, priority = b'{"trace":{"baggage":"a=b"}}\n{}', b'{"priority":3}\n{}'
+    with trace.use_span(NonRecordingSpan(unsampled)):
+        assert carrier.carried(baggage) == carrier.NOTHING
+        assert carrier.carried(priority) == carrier.Carried(priority=3)
+
+
+def test_long_headers_are_not_kept_for_long(told: CaptureLogfire) -> None:
+    tracemalloc.start()
+    for number in range(200):
+        carrier.carried(b'{"tenant":"%d%s"}\n{}' % (number, b"x" * 2**18))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 20 * 2**20
+
+
+def test_a_broken_meter_costs_no_job_and_no_span(
+    app: DistQ, told: CaptureLogfire, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a filter, a view or an exemplar reservoir of the user's."""
+    task = app.task(name="t")(lambda: 7)
+    found = instruments()
+    assert found
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("the meter is broken")
+
+    for metric, method in (("enqueued", "add"), ("ended", "add"), ("depth", "set")):
+        monkeypatch.setattr(getattr(found, metric), method, broken)
+    job = task.enqueue()
+    Process(app).work()
+    take_steps(app.storage, Monitor(app.storage).look())
+    assert job.result(timeout=0) == 7
+    assert [span["name"] for span in spans(told)] == ["enqueue {task}", "job {task}", "settle"]
+    assert any("the meter is broken" in record.getMessage() for record in caplog.records)
+
+
+def test_who_cannot_be_flushed_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[str] = []
+
+    class Provider:
+        def force_flush(self) -> None:
+            flushed.append("a provider")
+            raise ConnectionError("the collector is away")
+
+    monkeypatch.setattr(providers, "logfire", lambda: None)
+    monkeypatch.setattr(providers, "of_sdk", lambda: (Provider(), Provider()))
+    providers.flush()
+    assert len(flushed) == 2
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+def test_a_fault_is_told_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(9):
+        with faults.contained:
+            raise KeyError(number)
+        with faults.contained:
+            raise ValueError(number)
+        with faults.contained:
+            raise Unspeakable
+    said = [record.getMessage().removeprefix("telemetry failed: ") for record in caplog.records]
+    assert said == ["KeyError: 0", "ValueError: 0", "Unspeakable: its message cannot be shown"]
 
 
 def test_an_interrupted_attempt_is_ended_too(app: DistQ, told: CaptureLogfire) -> None:

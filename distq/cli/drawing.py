@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
@@ -10,7 +11,6 @@ from rich.text import Text
 from distq.admin.crew import WorkerView
 from distq.admin.picture import Picture, QueueStatus, Trouble
 from distq.admin.wording import plural, spell
-from distq.cli.output import one_line, plain
 from distq.finding import Severity
 from distq.job import JobState
 
@@ -64,8 +64,11 @@ def _line(text: str, width: int, style: str = "") -> Text:
 
 
 def _inert(text: str) -> str:
-    """The text without what would move the cursor."""
-    return plain(one_line(text))
+    """The text without what would move the cursor, or turn what follows, in letters that the terminal has."""
+    if not text.isprintable():
+        text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    letters = sys.stdout.encoding or "utf-8"
+    return text.encode(letters, "backslashreplace").decode(letters)
 
 
 def _cut(text: str, width: int) -> str:

@@ -35,7 +35,8 @@ class Event(Enum):
 class Screen:
     """The whole terminal. A context manager, for the main thread. A terminal that is closed ends it.
 
-    A second SIGTERM or Ctrl-C kills: a terminal that takes no more text can keep it from ending.
+    A second SIGTERM or Ctrl-C kills: a terminal that takes no more text can keep it from ending. The line is
+    given back at the first.
     """
 
     def __init__(self) -> None:
@@ -51,9 +52,9 @@ class Screen:
     def __enter__(self) -> Self:
         self._wakeup = signal.set_wakeup_fd(self._tells, warn_on_full_buffer=False)
         for number in _LEAVE:
-            self._handlers[number] = signal.signal(number, _once)
+            self._handlers[number] = signal.signal(number, self._once)
         for number in (signal.SIGWINCH, signal.SIGTSTP):
-            self._handlers[number] = signal.signal(number, lambda *_: None)
+            self._handlers[number] = signal.signal(number, _note)
         self._take()
         return self
 
@@ -120,15 +121,26 @@ class Screen:
         with self._unless_closed():
             if self._live:
                 self._live.stop()
+        self._give_line_back()
+        self._live = self._saved = None
+
+    def _give_line_back(self) -> None:
         with self._unless_closed():
             if self._saved:
                 termios.tcsetattr(sys.stdin, termios.TCSANOW, self._saved)
-        self._live = self._saved = None
+
+    def _once(self, number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        self._give_line_back()
 
     def _suspend(self) -> None:
-        """Ctrl-Z: the shell has the terminal, until `fg`."""
+        """Ctrl-Z: the shell has the terminal, until `fg`. Where no shell could let it go on, as by `ssh -t`,
+        the system does not stop it.
+        """
         self._give_back()
-        os.kill(os.getpid(), signal.SIGSTOP)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, _note)
         self._take()
 
     @contextmanager
@@ -139,8 +151,8 @@ class Screen:
             self._closed = True
 
 
-def _once(number: int, _: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)
+def _note(number: int, _: FrameType | None) -> None:
+    """The signal's number wakes `wait`."""
 
 
 def _read(keyboard: int) -> bytes:

@@ -23,7 +23,7 @@ def check_schema(schema: str) -> str:
 @cache
 def query(name: str, schema: str) -> bytes:
     """The text of `queries/<name>.sql` for a schema; without comments, for psycopg caches short ones only."""
-    text = (_ROOT / "queries" / f"{name}.sql").read_text()
+    text = (_ROOT / "queries" / f"{name}.sql").read_text("utf-8")
     return _aim(re.sub(r"\s*(--.*)?\n\s*", "\n", text), schema).encode()
 
 
@@ -31,7 +31,7 @@ def migrations(schema: str) -> list[tuple[str, str]]:
     """Name and text of each migration, in order; the n-th brings the schema to version n."""
     folder = _ROOT / "migrations"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
-    return [(name.removesuffix(".sql"), _aim((folder / name).read_text(), schema)) for name in names]
+    return [(name.removesuffix(".sql"), _aim((folder / name).read_text("utf-8"), schema)) for name in names]
 
 
 def _aim(text: str, schema: str) -> str:

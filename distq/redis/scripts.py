@@ -61,7 +61,7 @@ def queue_keys(name: str, prefix: str, queue: str) -> tuple[bytes, ...]:
 
 @cache
 def _read(name: str) -> str:
-    return (_FOLDER / f"{name}.lua").read_text()
+    return (_FOLDER / f"{name}.lua").read_text("utf-8")
 
 
 def _header(name: str, word: str) -> str:

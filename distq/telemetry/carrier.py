@@ -5,10 +5,12 @@ OpenTelemetry is imported where it is used: who comes here has it configured.
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from distq.job import HIGHEST_PRIORITY
 from distq.messages import BARE, decode_headers
 from distq.telemetry.providers import logfire
 
@@ -18,8 +20,10 @@ TRACE = "trace"
 PRIORITY = "priority"
 """The header that says a call's priority where it is not its task's, for how long the job waited."""
 
-REMEMBERED = 512
-"""Header lines whose meaning is remembered: jobs that were enqueued together have the same."""
+REMEMBERED = 32
+"""Header lines whose meaning is remembered: jobs that were enqueued together have the same. A line may be
+long.
+"""
 
 
 class Carried(NamedTuple):
@@ -55,8 +59,10 @@ def carried(payload: bytes) -> Carried:
         return found
     if payload.startswith(BARE):
         return NOTHING
-    line = payload[: payload.index(b"\n") + 1]
-    _latest = line, (found := _carried(line))
+    line = payload[: payload.find(b"\n") + 1]
+    found = _carried(line)
+    if line:
+        _latest = line, found
     return found
 
 
@@ -64,15 +70,22 @@ def carried(payload: bytes) -> Carried:
 def _carried(line: bytes) -> Carried:
     from opentelemetry.trace import get_current_span
 
-    headers = decode_headers(line)
-    carrier, priority = headers.get(TRACE), headers.get(PRIORITY)
-    context = _extract(carrier) if isinstance(carrier, dict) else None
+    try:
+        headers = decode_headers(line)
+        carrier, priority = headers.get(TRACE), headers.get(PRIORITY)
+    # Another wrote them: the attempt is of no trace, and told all the same.
+    except (ValueError, AttributeError):
+        return NOTHING
+    if priority not in range(HIGHEST_PRIORITY + 1):
+        priority = None
+    if not isinstance(carrier, dict):
+        return Carried(priority=priority)
+    # Apart from what is current here, to which some propagators would add: that is another's.
+    context = contextvars.Context().run(_extract, carrier)
     span = get_current_span(context).get_span_context()
-    return Carried(
-        context if span.is_valid else None,
-        span.is_valid and not span.trace_flags.sampled,
-        priority if isinstance(priority, int) else None,
-    )
+    if not span.is_valid:
+        return Carried(priority=priority)
+    return Carried(context, not span.trace_flags.sampled, priority)
 
 
 def _extract(carrier: Mapping[str, Any]) -> Any:

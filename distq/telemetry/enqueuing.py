@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
-from distq.job import NewJob
-from distq.telemetry import faults, quiet
+from distq.job import Enqueued, NewJob
+from distq.telemetry import quiet
 from distq.telemetry.carrier import PRIORITY, inject
+from distq.telemetry.faults import contained
 from distq.telemetry.instruments import Instruments, instruments
 
 
@@ -16,13 +17,9 @@ def begin(task: str, queue: str) -> Enqueuing | None:
     """An enqueue to be entered; None where nobody wants to know."""
     if (found := instruments()) is None:
         return None
-    try:
-        with quiet.interrupted():
-            return Enqueuing(found, task, queue)
-    # What the user's processors raise is no failure of the enqueue.
-    except Exception as error:  # noqa: BLE001
-        faults.tell(error)
-        return None
+    with contained, quiet.interrupted():
+        return Enqueuing(found, task, queue)
+    return None
 
 
 class Enqueuing:
@@ -53,9 +50,23 @@ class Enqueuing:
             if len(jobs) == 1:
                 self._span.set_attribute("id", jobs[0].id)
 
+    def enqueued(self, entries: Sequence[Enqueued]) -> None:
+        """So it went: another job may have had the key."""
+        if all(entry.created for entry in entries):
+            return
+        self._jobs = sum(entry.created for entry in entries)
+        if self._span is not None and self._span.is_recording():
+            self._span.set_attribute("jobs", self._jobs)
+            if len(entries) == 1:
+                self._span.set_attribute("id", entries[0].id)
+
     def discard(self) -> None:
-        """Nothing was enqueued after all, and nobody need know."""
-        self._span, self._jobs = None, 0
+        """Nothing was enqueued after all, and nobody need know; but Logfire has told that the span began."""
+        span, self._span, self._jobs = self._span, None, 0
+        if span is not None and self._found.tells_begins:
+            with contained:
+                span.set_attribute("jobs", 0)
+                span.end()
 
     def __enter__(self) -> None:
         self._token = self._found.contexts.attach(self._context)
@@ -64,12 +75,11 @@ class Enqueuing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is None and self._found.enqueued is not None and self._jobs:
-                self._found.enqueued.add(self._jobs, {"queue": self._queue, "task": self._task})
-            if self._span is not None:
-                if error is not None:
-                    self._found.record(self._span, error)
-                self._span.end()
-        except Exception as mistake:  # noqa: BLE001
-            faults.tell(mistake)
-        self._found.contexts.detach(self._token)
+            with contained:
+                if error is None and self._found.enqueued is not None and self._jobs:
+                    self._found.enqueued.add(self._jobs, {"queue": self._queue, "task": self._task})
+            with contained:
+                if self._span is not None:
+                    self._found.end(self._span, error)
+        finally:
+            self._found.contexts.detach(self._token)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from distq.job import JobState, Outcome, OutcomeKind
+from distq.telemetry.faults import contained
 from distq.telemetry.instruments import instruments
 from distq.telemetry.watch import Watch
 
@@ -13,6 +14,7 @@ TIMED = 16
 """Attempts of a task and an outcome that are timed of one batch: a histogram takes 5 µs for each."""
 
 
+@contained
 def ended(outcomes: Sequence[Outcome], watches: Sequence[Watch | None]) -> None:
     """Attempts of a batch ended so. All that were watched are counted, of very many some are timed."""
     found = instruments()
@@ -31,18 +33,21 @@ def ended(outcomes: Sequence[Outcome], watches: Sequence[Watch | None]) -> None:
                 found.wait.record(wait, attributes)
 
 
+@contained
 def lost(queue: str, leases: int) -> None:
     """Leases were another's when they were to be settled."""
     if (found := instruments()) and found.lost is not None:
         found.lost.add(leases, {"queue": queue})
 
 
+@contained
 def reclaimed(queue: str, leases: int) -> None:
     """Leases ran out and were taken back."""
     if (found := instruments()) and found.reclaimed is not None:
         found.reclaimed.add(leases, {"queue": queue})
 
 
+@contained
 def depth(queue: str, counts: Mapping[JobState, int]) -> None:
     """So many jobs of a queue are in each state.
 

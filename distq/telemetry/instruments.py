@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distq.messages import remote_error
-from distq.telemetry import faults
+from distq.telemetry.faults import contained
 from distq.telemetry.providers import logfire, of_logfire, of_sdk
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
@@ -60,6 +60,11 @@ class Instruments:
         """Whether they are Logfire's, and it is configured no more."""
         return self._logfire is not None and self._logfire._initialized is not True
 
+    @property
+    def tells_begins(self) -> bool:
+        """Whether what begins is told before it has ended, as Logfire does."""
+        return self._logfire is not None
+
     def at(self, tracers: Any, meters: Any) -> bool:
         """Whether these are at the providers."""
         return self._tracers is tracers and self._meters is meters
@@ -67,13 +72,21 @@ class Instruments:
     def record(self, span: Any, error: BaseException) -> None:
         """Let a span have failed of an error."""
         said = remote_error(error)
-        span.set_status(self.traces.Status(self.traces.StatusCode.ERROR, f"{said.type}: {said.message}"))
+        # In texts of ours: a lone surrogate in one of the error's costs an exporter the event, or the batch.
+        texts = {"exception.message": said.message, "exception.stacktrace": said.traceback}
         try:
-            span.record_exception(error, escaped=True)
+            span.record_exception(error, texts, escaped=True)
         # The SDK asks the error for its text, which may fail.
         except Exception:  # noqa: BLE001
-            names = {"type": said.type, "message": said.message, "stacktrace": said.traceback}
-            span.add_event("exception", {f"exception.{name}": text for name, text in names.items()})
+            span.add_event("exception", {"exception.type": said.type, **texts})
+        # Last, for Logfire has set a status of the error's text.
+        span.set_status(self.traces.Status(self.traces.StatusCode.ERROR, f"{said.type}: {said.message}"))
+
+    def end(self, span: Any, error: BaseException | None) -> None:
+        """End a span, of an error if there is one."""
+        if error is not None:
+            self.record(span, error)
+        span.end()
 
     def start(self, what: str, attributes: Mapping[str, Any], kind: Any, context: Any) -> Any:
         """A new span, of what happens to jobs of a task. Logfire groups spans by a template of that."""
@@ -115,8 +128,6 @@ def instruments() -> Instruments | None:
 
 
 def _made(tracers: Any, meters: Any) -> Instruments | None:
-    try:
+    with contained:
         return Instruments(tracers, meters)
-    except Exception as error:  # noqa: BLE001
-        faults.tell(error)
-        return None
+    return None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from distq.telemetry.faults import contained
+
 
 def logfire() -> Any | None:
     """Logfire, once the user has configured it. Asked for each job, so it is quick."""
@@ -44,5 +46,6 @@ def _of_sdk(signal: str, what: str) -> Any | None:
 def flush() -> None:
     """Let what has been told get out. That may take long."""
     for provider in of_logfire() if logfire() else of_sdk():
-        if hasattr(provider, "force_flush"):
-            provider.force_flush()
+        with contained:
+            if hasattr(provider, "force_flush"):
+                provider.force_flush()

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Any
 
 from distq.job import Outcome
-from distq.telemetry import faults, quiet
+from distq.telemetry import quiet
+from distq.telemetry.faults import contained
 from distq.telemetry.instruments import Instruments, instruments
 
 LINKS = 32
@@ -20,12 +21,9 @@ def begin(trails: Sequence[Any], outcomes: Sequence[Outcome]) -> Settling | None
     found = instruments()
     if found is None or found.tracer is None:
         return None
-    try:
-        with quiet.interrupted():
-            return Settling(found, trails, outcomes)
-    except Exception as error:  # noqa: BLE001
-        faults.tell(error)
-        return None
+    with contained, quiet.interrupted():
+        return Settling(found, trails, outcomes)
+    return None
 
 
 class Settling:
@@ -53,9 +51,7 @@ class Settling:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is not None:
-                self._found.record(self._span, error)
-            self._span.end()
-        except Exception as mistake:  # noqa: BLE001
-            faults.tell(mistake)
-        self._found.contexts.detach(self._token)
+            with contained:
+                self._found.end(self._span, error)
+        finally:
+            self._found.contexts.detach(self._token)

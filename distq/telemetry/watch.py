@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from distq.job import AGEING, Lease, Outcome
-from distq.telemetry import faults
 from distq.telemetry.carrier import carried
+from distq.telemetry.faults import contained
 from distq.telemetry.instruments import Instruments, instruments
 
 Waited = Callable[[Lease, float], float | None]
@@ -26,12 +26,9 @@ def begin(lease: Lease, waited: Waited, priority: int) -> Watch | None:
     """
     if (found := instruments()) is None:
         return None
-    try:
+    with contained:
         return Watch(found, lease, waited, priority)
-    # Neither what the user's processors raise, nor what another's headers hold, is the job's failure.
-    except Exception as error:  # noqa: BLE001
-        faults.tell(error)
-        return None
+    return None
 
 
 class Watch:
@@ -91,17 +88,16 @@ class Watch:
         span = self._span
         if span is None or self.trail is None:
             return
-        try:
+        with contained:
             self._found.record(span, error)
-        except Exception as mistake:  # noqa: BLE001
-            faults.tell(mistake)
 
     def end(self, outcome: Outcome | None) -> None:
         """The attempt has ended: with an outcome, unless the caller's thread was interrupted."""
-        self.conclude(outcome)
-        token, self._token = self._token, None
-        if token is not None:
-            self._found.contexts.detach(token)
+        try:
+            self.conclude(outcome)
+        finally:
+            if self._token is not None:
+                self._found.contexts.detach(self._token)
 
     def conclude(self, outcome: Outcome | None) -> None:
         """The attempt is over for the queue, though it may still run; from any thread. Twice is safe."""
@@ -110,11 +106,9 @@ class Watch:
         self.ran, span, self._span = time.monotonic() - self._began_at, self._span, None
         if span is None:
             return
-        try:
+        with contained:
             if self.trail and outcome is not None:
                 span.set_attribute("outcome", outcome.kind.value)
                 if outcome.delay:
                     span.set_attribute("delay", outcome.delay)
             span.end()
-        except Exception as error:  # noqa: BLE001
-            faults.tell(error)

@@ -17,7 +17,16 @@ from distq.service.api.common import WRITING, routes_of
 from distq.service.core import Service
 from distq.service.problems import documented
 from distq.service.routing import Here, Operator
-from distq.service.schemas import BatchEntry, BatchView, Call, EnqueueOptions, NewBatch, NewCall, NewJobView
+from distq.service.schemas import (
+    VISIBLE,
+    BatchEntry,
+    BatchView,
+    Call,
+    EnqueueOptions,
+    NewBatch,
+    NewCall,
+    NewJobView,
+)
 from distq.task import BaseTask
 
 WINDOW = 86_400.0
@@ -26,7 +35,7 @@ WINDOW = 86_400.0
 IdempotencyKey = Annotated[
     str | None,
     Header(
-        pattern=r"^[\x21-\x7e]{1,200}$",
+        pattern=VISIBLE,
         description="With the same key the same task's call gives the same job for 24 hours.",
         examples=["0198c0ffee007000"],
     ),
@@ -99,10 +108,12 @@ async def _enqueue(
     service: Service, task: BaseTask[..., Any], calls: Sequence[Call], key: str | None
 ) -> list[Enqueued]:
     with ExitStack() as around:
-        jobs = task.new_jobs([(tuple(call.args), call.kwargs) for call in calls], around)
+        jobs, span = task.new_jobs([(tuple(call.args), call.kwargs) for call in calls], around)
         if key is not None:
             jobs = [_keyed(job, key, number) for number, job in enumerate(jobs)]
         enqueued = await service.storage.arun(service.storage.enqueue(jobs))
+        if span:
+            span.enqueued(enqueued)
     if task.app.inlined:
         await task.app.inlined.awork()
     return enqueued
