@@ -286,6 +286,15 @@ def test_a_page_shows_what_is_there_and_fits_a_phone(site: Site, visitor: Visito
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
+def test_a_long_wait_fits_a_phone(visitor: Visitor) -> None:
+    tab = visitor()("/")
+    tab.set_viewport_size({"width": 360, "height": 780})
+    wait = "cell => { cell.textContent = '23 h 59 min'; return cell.scrollWidth - cell.clientWidth; }"
+    cells = tab.locator('[data-label="Oldest ready"]')
+    expect(cells.first).to_be_visible()
+    assert set(cells.evaluate_all(f"cells => cells.map({wait})")) == {0}
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_everybody_can_read_a_page_by_day_and_by_night(site: Site, visitor: Visitor, page: str) -> None:
     tab = visitor(color_scheme="light")(PAGES[page](site))

@@ -19,10 +19,11 @@ import pytest
 from fastapi import FastAPI
 from limits import RateLimitItemPerHour
 
+from distq.admin.crew import Timetable, Vitals
 from distq.admin.monitor import Point
 from distq.admin.timeline import Event
 from distq.errors import StorageUnavailable
-from distq.job import JobState, NewJob, OutcomeKind
+from distq.job import JobState, NewJob, OutcomeKind, Presence
 from distq.memory.storage import MemoryStorage
 from distq.messages import RemoteError, encode_error
 from distq.service import application
@@ -89,6 +90,7 @@ def send(visit: Visitor, path: str, **fields: Any) -> httpx.Response:
 def test_a_browser_that_is_lost_gets_a_page_and_a_program_a_problem(visit: Visitor) -> None:
     page = visit.get("/nowhere", headers={"Accept": "text/html,*/*"})
     assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "There is nothing at this address." in text(page)
     assert visit.get("/nowhere").headers["content-type"] == "application/problem+json"
 
 
@@ -565,6 +567,12 @@ def test_a_timeline_is_to_scale() -> None:
     ]
 
 
+def test_what_a_worker_measured_is_told_and_what_the_store_saw_is_drawn() -> None:
+    events = [Event(at=at(0), what="enqueued"), Event(at=at(20), what="dead", began=at(10), ran=7.0)]
+    row = drawing.draw(events, at(100))[-1]
+    assert (row.attempt, row.took) == ((500, 500), 7.0)
+
+
 @pytest.mark.parametrize(
     ("last", "wait", "attempt"),
     [
@@ -582,6 +590,27 @@ def test_a_timeline_that_goes_on_ends_now_or_when_it_is_due(last: Any, wait: Any
 def test_a_timeline_of_no_time_at_all_can_be_drawn() -> None:
     rows = drawing.draw([Event(at=AT, what="enqueued"), Event(at=AT, what="done", began=AT)], AT)
     assert rows[-1].attempt == (0, 0)
+
+
+# -- cron ------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_of_which_nothing_was_fired_shows_no_last_tick(visit: Visitor, storage: Away) -> None:
+    (known,) = storage.run(storage.schedules("reports", ["nightly"])).schedules
+    add(storage, queue="reports")
+    assert "nightly not known no live worker declares it at the latest" in text(visit.get("/cron"))
+    tick = known.last + 1
+    table = Timetable(
+        queue="reports", name="nightly", task="t", expression=f"{tick % 60} * * * * *", tz="UTC"
+    )
+    vitals = Vitals(crons=(table,)).encode()
+    storage.run(storage.announce(Presence("w1", "here", 1, ("reports",), ("t",), vitals=vitals)))
+    assert "none since" in text(visit.get("/cron"))
+    eventually(lambda: storage.run(storage.schedules("reports", ())).now >= tick)
+    storage.run(storage.fire("reports", "nightly", last=known.last, tick=tick, job=None))
+    page = text(visit.get("/cron"))
+    assert "none since" not in page
+    assert rendering.exact(datetime.fromtimestamp(tick, UTC)) in page
 
 
 # -- small things ----------------------------------------------------------------------------------------

@@ -304,6 +304,20 @@ def test_a_process_that_dies_is_told_in_a_line_and_ctrl_c_ends_all(shop: Shop) -
     assert not Path(shop.addresses["logs"]).parent.exists()
 
 
+def test_where_the_database_dies_a_line_says_so_and_all_ends(tmp_path: Path) -> None:
+    with launched(tmp_path / "said") as shop:
+        everybody = psutil.Process(shop.process.pid).children(recursive=True)
+        (server,) = (
+            child for child in psutil.Process(shop.process.pid).children() if child.name() == "postgres"
+        )
+        server.send_signal(signal.SIGQUIT)  # SIGKILL would leave a piece of System V memory behind
+        assert shop.process.wait(20) == 1
+        assert gone(everybody)
+        last = shop.said.read_text().splitlines()[-1]
+        assert last.startswith("make example: the PostgreSQL server has ended, exit status 0: ")
+        assert not Path(shop.addresses["logs"]).parent.exists()
+
+
 def workers_of(shop: Shop) -> list[psutil.Process]:
     everybody = psutil.Process(shop.process.pid).children(recursive=True)
     return [process for process in everybody if "distq.worker.process" in process.cmdline()]

@@ -15,12 +15,14 @@ from distq.admin.crew import Timetable, Vitals
 from distq.admin.dead import DeadGroup, dead_letters
 from distq.admin.listing import Wanted, browse
 from distq.admin.timetable import ScheduleView, schedule_views, switch
+from distq.admin.views import moment
 from distq.job import Filter, JobState, OutcomeKind, Presence, Unique
 from distq.memory.storage import MemoryStorage
 from distq.messages import RemoteError, encode_error
 from distq.steps import run
 from distq.storage import Storage
 from tests.contract.steps import QUEUE, WHY, add, make, settle, take
+from tests.helpers import eventually
 from tests.services import STORES, open_storage
 
 
@@ -296,8 +298,18 @@ def test_a_schedule_is_as_a_live_worker_says(storage: Storage) -> None:
     assert schedule.next
     assert now < schedule.next <= now + timedelta(days=1, seconds=30)
     assert (schedule.next.hour, schedule.next.minute) == (12, 0)
-    assert schedule.last
-    assert abs(schedule.last - now) < timedelta(seconds=30)
+
+
+def test_what_was_last_fired_is_a_tick_and_not_when_a_schedule_was_made_known(storage: Storage) -> None:
+    (known,) = storage.run(storage.schedules("reports", ["report"])).schedules
+    tick = known.last + 1
+    announce(storage, TABLE.model_copy(update={"expression": f"{tick % 60} * * * * *"}))
+    schedule = only(run(storage, schedule_views(storage)))
+    assert (schedule.last, schedule.since) == (None, moment(known.last))
+    eventually(lambda: storage.run(storage.schedules("reports", ())).now >= tick)
+    assert storage.run(storage.fire("reports", "report", last=known.last, tick=tick, job=None))
+    schedule = only(run(storage, schedule_views(storage)))
+    assert (schedule.last, schedule.since) == (moment(tick), moment(tick))
 
 
 def test_a_schedule_that_nobody_declares_has_no_next_tick(storage: Storage) -> None:
@@ -305,6 +317,8 @@ def test_a_schedule_that_nobody_declares_has_no_next_tick(storage: Storage) -> N
     add(storage, queue="reports")
     schedule = only(run(storage, schedule_views(storage)))
     assert (schedule.name, schedule.task, schedule.next) == ("old", None, None)
+    assert schedule.since
+    assert schedule.last is None
 
 
 def test_what_the_application_declares_is_there_before_any_worker(storage: Storage) -> None:

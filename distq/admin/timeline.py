@@ -44,11 +44,12 @@ def timeline(record: JobRecord) -> list[Event]:
 def _last(job: JobView, latest: Event) -> list[Event]:
     """What comes after the attempts that are remembered."""
     if job.ended_at:
+        is_known = latest.began is not None and latest.began == job.leased_at
         # The attempt that ended the job badly is among them.
-        if latest.what == job.state:
+        if is_known and latest.what == job.state:
             return []
         end = Event(at=job.ended_at, what=job.state, worker=job.worker, error=_line(job.error))
-        is_known = latest.began == job.leased_at  # a crash that was one too many
+        # Where it is another one, a crash was one too many, or it was to be cancelled.
         return [end.model_copy(update={"began": job.leased_at}) if job.worker and not is_known else end]
     if job.state is JobState.LEASED and job.leased_at:
         return [Event(at=job.leased_at, what="leased", worker=job.worker)]

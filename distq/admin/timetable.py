@@ -19,13 +19,17 @@ from distq.storage import Storage
 
 
 class ScheduleView(View):
-    """A schedule. `last` is the tick that was last fired or skipped, `next` the one to come; None where it is
-    paused, or nobody says when it is due: no worker is alive whose application declares it.
+    """A schedule. `next` is the tick to come; None where it is paused, or nobody says when it is due: no
+    worker is alive whose application declares it.
+
+    Ticks after `since` are still to be fired: it is the tick that was last fired or skipped, or the moment
+    when the schedule was made known. `last` is that tick; None where nothing says that `since` is one.
     """
 
     queue: str
     name: str
     paused: bool
+    since: datetime | None
     last: datetime | None
     next: datetime | None
     task: str | None
@@ -78,7 +82,8 @@ def _view(
         queue=queue,
         name=name,
         paused=paused,
-        last=moment(schedule.last) if schedule else None,
+        since=moment(schedule.last) if schedule else None,
+        last=moment(schedule.last) if schedule and table and _is_tick(table, schedule.last) else None,
         next=None if paused or table is None else _next(table, now),
         task=table.task if table else None,
         expression=table.expression if table else None,
@@ -87,9 +92,17 @@ def _view(
 
 
 def _next(table: Timetable, now: float) -> datetime | None:
+    tick = _following(table, now)
+    return None if tick is None else moment(tick)
+
+
+def _is_tick(table: Timetable, at: int) -> bool:
+    return _following(table, at - 1) == at
+
+
+def _following(table: Timetable, after: float) -> int | None:
     """None too where this version, or this machine's time zones, cannot read what a worker says."""
     try:
-        tick = following(table.expression, zone_of(table.tz), now)
+        return following(table.expression, zone_of(table.tz), after)
     except (CronSimError, ZoneInfoNotFoundError, ValueError, OSError):
         return None
-    return None if tick is None else moment(tick)

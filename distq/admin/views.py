@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
 from distq.ids import split_id
-from distq.job import Attempt, JobRecord, JobState, Presence
+from distq.job import CRASH_BUDGET, Attempt, JobRecord, JobState, Presence
 from distq.messages import arguments_of, decode_error, decode_progress, headers_of
 
 _LATEST = 253_402_300_799.0
@@ -71,7 +71,10 @@ class AttemptView(View):
 class JobView(View):
     """A job. What does not apply is None; of done jobs the arguments are not kept everywhere.
 
-    `error` is why it ended, or the last one of a job that is to run again.
+    `error` is why it ended, or the last one of a job that is to run again. `tries` counts its attempts since
+    it was enqueued or replayed, as `current_job().attempt` does: also the one that is under way or ended it,
+    and the `crashes` in which a worker died; what is put off costs no try. `attempts` are the latest 25 that
+    had no result.
     """
 
     id: str
@@ -108,7 +111,7 @@ class JobView(View):
             state=record.state,
             priority=record.priority,
             key=record.key or None,
-            tries=record.tries,
+            tries=tries_of(record),
             crashes=record.crashes,
             arguments=arguments,
             headers=headers,
@@ -124,6 +127,23 @@ class JobView(View):
                 for name in ("ready_at", "leased_at", "leased_until", "ended_at")
             },
         )
+
+
+def tries_of(record: JobRecord) -> int:
+    """How often a job was tried, as its view says. The record counts what came before the last try."""
+    before = record.tries + record.crashes
+    match record.state:
+        case JobState.LEASED | JobState.DONE:
+            return before + 1
+        case JobState.DEAD if record.crashes < CRASH_BUDGET:
+            return before + 1
+        # What is cancelled while it waits has no worker; it may have been cancelled and replayed before.
+        case JobState.CANCELLED if (
+            record.worker and record.attempts and record.attempts[-1].kind == "cancelled"
+        ):
+            return before + 1
+        case _:
+            return before
 
 
 class QueueView(View):

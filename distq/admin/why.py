@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from distq.admin.bulk import BATCH, find
 from distq.admin.overview import live_workers, time_of
-from distq.admin.views import View, error_of, moment
+from distq.admin.views import View, error_of, moment, tries_of
 from distq.admin.wording import plural, spell
 from distq.job import Filter, JobRecord, JobState, Presence
 from distq.steps import Steps, do
@@ -103,7 +103,7 @@ class _Case:
     def _scheduled(self, hindrance: Why | None) -> Why:
         record = self._record
         due = record.ready_at or 0.0
-        again = f" for try {record.tries + 1}" if record.tries else ""
+        again = f" for try {tries_of(record) + 1}" if record.tries else ""
         error = error_of(record.body)
         failed = f"; the last one failed: {error.line}" if record.tries and error else ""
         if due > self._now:

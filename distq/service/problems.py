@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from itertools import islice
 from traceback import format_exception
 from types import MappingProxyType
 from typing import Any
@@ -18,21 +17,9 @@ from starlette.requests import ClientDisconnect
 
 from distq import telemetry
 from distq.service.errors import KINDS, PREFIX
-
-MOST_FLAWS = 20
-"""Flaws that are told at most: a body has room for a million."""
-
-LONGEST_PLACE = 200
-"""Characters of the place of a flaw."""
+from distq.service.flaws import Flaw, flaws_of
 
 MEDIA_TYPE = "application/problem+json"
-
-
-class Flaw(BaseModel):
-    """One thing that is wrong with a request: where, and what."""
-
-    where: str
-    what: str
 
 
 class Problem(BaseModel):
@@ -51,11 +38,12 @@ class Problem(BaseModel):
 def problem_of(error: Exception) -> Problem:
     """The problem of an error. What nobody expected is told to the log, and not to who asked."""
     if isinstance(error, RequestValidationError):
-        flaws = [Flaw(where=_where(e["loc"]), what=e["msg"]) for e in islice(error.errors(), MOST_FLAWS)]
+        flaws = flaws_of(error)
         detail = "; ".join(f"{flaw.where}: {flaw.what}" for flaw in flaws[:3])
         return _problem(422, "invalid-request", detail, flaws=flaws)
     if isinstance(error, StarletteHTTPException | HTTPException):
-        return _problem(error.status_code, "http", str(error.detail))
+        nowhere = {404: "there is nothing at this address"}
+        return _problem(error.status_code, "http", nowhere.get(error.status_code, str(error.detail)))
     if isinstance(error, ClientDisconnect):
         return _problem(400, "http", "the request ended before its body did")
     for kind in type(error).__mro__:
@@ -105,7 +93,3 @@ def _problem(
         flaws=list(flaws),
         about=dict(about),
     )
-
-
-def _where(location: tuple[Any, ...]) -> str:
-    return ".".join(map(str, location))[:LONGEST_PLACE] or "request"

@@ -22,14 +22,29 @@ from distq.retry import FARTHEST
 MOST_CALLS = 1000
 """Calls of a batch at most."""
 
-QueueName = Annotated[str, Field(pattern=f"^{QUEUE_NAME.pattern}$", examples=["mail"])]
-TaskName = Annotated[
-    str, Field(min_length=1, max_length=512, pattern=r"^[^\x00\n]+$", examples=["shop.send"])
-]
-Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
-Duration = Annotated[
-    str, Field(pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?[smhdw]?$", examples=["90s", "1h", "7d"], max_length=20)
-]
+_QUEUE = f"^{QUEUE_NAME.pattern}$"
+_LINE = r"^[^\x00\n]+$"
+_TEXT = r"^[^\x00]+$"
+_TEXT_OR_NONE = r"^[^\x00]*$"
+_DURATION = r"^[0-9]{1,9}(\.[0-9]{1,6})?[smhdw]?$"
+CURSOR = r"^[A-Za-z0-9_-]+$"
+VISIBLE = r"^[\x21-\x7e]{1,200}$"
+
+PATTERNS = {
+    _QUEUE: "should be a queue's name: 1 to 64 letters, digits, '_', '.' and '-'",
+    _LINE: "should be one line of text, without NUL",
+    _TEXT: "should be a text without NUL",
+    _TEXT_OR_NONE: "should be a text without NUL",
+    _DURATION: "should be a duration, e.g. 90s, 1h or 7d",
+    CURSOR: "should be what the page before said",
+    VISIBLE: "should be 1 to 200 visible ASCII characters",
+}
+"""What each pattern asks for, in words."""
+
+QueueName = Annotated[str, Field(pattern=_QUEUE, examples=["mail"])]
+TaskName = Annotated[str, Field(min_length=1, max_length=512, pattern=_LINE, examples=["shop.send"])]
+Text = Annotated[str, Field(min_length=1, max_length=1000, pattern=_TEXT)]
+Duration = Annotated[str, Field(pattern=_DURATION, examples=["90s", "1h", "7d"], max_length=20)]
 """Seconds, or a number of s, m, h, d or w."""
 
 Seconds = Annotated[float, Field(strict=True, ge=0, le=FARTHEST, allow_inf_nan=False)]
@@ -55,7 +70,7 @@ class EnqueueOptions(Body):
     retries: int | None = Field(default=None, strict=True, ge=0, le=2**31 - 1)
     timeout: Limit | None = None
     hard_timeout: Limit | None = None
-    key: str | None = Field(default=None, max_length=LONGEST_KEY, pattern=r"^[^\x00]*$")
+    key: str | None = Field(default=None, max_length=LONGEST_KEY, pattern=_TEXT_OR_NONE)
     unique: Literal["active", "waiting"] | Limit | None = None
     remember: Seconds | None = None
     on_conflict: Literal["return", "replace", "error"] | None = None
@@ -106,7 +121,7 @@ class Cancellation(Selection):
     """Jobs to cancel, of these states, or all that wait or run; and why, which is kept as their error."""
 
     states: list[Literal["scheduled", "ready", "leased"]] = Field([], examples=[["scheduled"]])
-    reason: str = Field("", max_length=1000, pattern=r"^[^\x00]*$")
+    reason: str = Field("", max_length=1000, pattern=_TEXT_OR_NONE)
 
 
 class Repetition(Selection):
@@ -126,7 +141,7 @@ class Purge(Selection):
 class Reason(Body):
     """Why a job is cancelled."""
 
-    reason: str = Field("", max_length=1000, pattern=r"^[^\x00]*$")
+    reason: str = Field("", max_length=1000, pattern=_TEXT_OR_NONE)
 
 
 # -- what is given ---------------------------------------------------------------------------------------

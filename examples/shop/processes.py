@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import psutil
-
 from scenarios.servers import Servers
+from scenarios.servers.private import ending
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,11 +25,10 @@ class Crew:
     """What the processes find in their environment besides ours."""
 
     def __init__(self, servers: Servers, environment: Mapping[str, str]) -> None:
-        self._guard = servers.guard
+        self._servers, self._guard = servers, servers.guard
         self.directory = servers.guard.directory
         self.environment = dict(environment)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._serving = dict(servers.pids)
 
     def start(self, name: str, argv: Sequence[str]) -> None:
         """Start a process in the checkout; what it says goes into a file."""
@@ -44,16 +42,16 @@ class Crew:
         return name in self._running
 
     def ended(self) -> list[str]:
-        """A line for each process and server that has ended since the last call."""
+        """A line for each process that has ended since the last call.
+
+        Raises ServerError where a server has: without it nothing goes on.
+        """
+        self._servers.check()
         lines: list[str] = []
         for name, process in list(self._running.items()):
             if (status := process.poll()) is not None:
                 self._forget(name)
-                lines.append(f"{name} has ended, {_how(status)}: {self._last_words(name)}")
-        for service, pid in list(self._serving.items()):
-            if not _lives(pid):
-                del self._serving[service]
-                lines.append(f"the {service} server has ended")
+                lines.append(f"{name} has ended, {ending(status)}: {self._last_words(name)}")
         return lines
 
     def stop(self, within: float) -> None:
@@ -74,14 +72,3 @@ class Crew:
     def _last_words(self, name: str) -> str:
         lines = self._log(name).read_text(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else "it said nothing"
-
-
-def _how(status: int) -> str:
-    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-
-
-def _lives(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -40,10 +40,9 @@ def main() -> int:
             database = target.parse(jobs).url if given else servers.urls[Service.POSTGRES]
             if not given:  # whose URL may hold a password
                 print(f"database   {database}", flush=True)
-            _serve(servers, jobs or database, database, options)
+            return _serve(servers, jobs or database, database, options)
     except (ServerError, DistqError, psycopg.Error) as error:
-        print(f"make example: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
+        return _complain(error)
     except KeyboardInterrupt:
         pass  # before anything was started, or once more at the end
     return 0
@@ -57,8 +56,8 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _serve(servers: Servers, jobs: str, database: str, options: argparse.Namespace) -> None:
-    """From the first process to the last. Raises ServerError where the shop does not answer."""
+def _serve(servers: Servers, jobs: str, database: str, options: argparse.Namespace) -> int:
+    """From the first process to the last. Returns the exit status."""
     app = DistQ(jobs)
     app.storage.migrate()
     app.close()
@@ -67,10 +66,18 @@ def _serve(servers: Servers, jobs: str, database: str, options: argparse.Namespa
     try:
         launch(crew, options.port, options.dashboard_port, quiet=options.quiet)
         watch(crew)
+    except ServerError as error:  # at once, and in no order: nothing is left to be kept
+        return _complain(error)
     except KeyboardInterrupt:
         print("\nEnding; Ctrl-C again ends it at once.", flush=True)
-    finally:
         with suppress(KeyboardInterrupt):
             crew.stop(END_S)
+        return 0
+    finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
+
+
+def _complain(error: Exception) -> int:
+    print(f"make example: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    return 1

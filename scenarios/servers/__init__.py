@@ -87,6 +87,11 @@ class Servers:
     def __exit__(self, *_: object) -> None:
         self.guard.close()
 
+    def check(self) -> None:
+        """Raise ServerError where a private server has ended: which, and how."""
+        for server in self._private.values():
+            server.check()
+
     def describe(self) -> dict[str, dict[str, str]]:
         """Of each server that is up: version, origin, and its settings as the server itself tells them."""
         return {

@@ -152,6 +152,12 @@ class PrivateServer(ABC):
             time.sleep(0.02)
         raise ServerError(f"{self.title} was not ready within {START_S:.0f} s: {self._last_words()}")
 
+    def check(self) -> None:
+        """Raise ServerError where it has ended since it was started."""
+        if self.process and (status := self.process.poll()) is not None:
+            words = f": {self._last_words()}" if status >= 0 else ""  # who is killed has no time to say why
+            raise ServerError(f"the {self.title} server has ended, {ending(status)}{words}")
+
     def failure(self) -> ServerError:
         """The error for a program that ended: why, in the words of its log."""
         taken = re.search(PORT_TAKEN, self.log.read_text(errors="replace"), re.IGNORECASE)
@@ -163,6 +169,11 @@ class PrivateServer(ABC):
         lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         telling = [line for line in lines if re.search("error|fatal|fail|denied|in use", line, re.IGNORECASE)]
         return shorten((telling or lines or ["it said nothing"])[-1], width=240, placeholder=" …")
+
+
+def ending(status: int) -> str:
+    """How a process ended, by the return code that Popen gives."""
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
 
 def free_port() -> int:

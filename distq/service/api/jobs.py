@@ -25,6 +25,7 @@ from distq.service.errors import Forbidden
 from distq.service.hiding import hidden
 from distq.service.routing import Here, Operator, Reader
 from distq.service.schemas import (
+    CURSOR,
     Body,
     ChangeView,
     Duration,
@@ -65,9 +66,7 @@ class JobQuery(Body):
         None, description="Which end comes first. By default the latest where they have ended, else the next."
     )
     limit: int = Field(50, ge=1, le=LARGEST_PAGE)
-    after: str | None = Field(
-        None, max_length=1000, pattern=r"^[A-Za-z0-9_-]+$", description="What the page before said."
-    )
+    after: str | None = Field(None, max_length=1000, pattern=CURSOR, description="What the page before said.")
 
 
 def router(service: Service) -> APIRouter:

@@ -103,7 +103,7 @@ async def list_dead(
 
 
 async def list_schedules(service: Here, visitor: Reader) -> SchedulesView:
-    """The cron schedules: the tick that was last fired, the next one, and whether they are paused."""
+    """The cron schedules: the last tick, the next one, and whether they are paused."""
     return SchedulesView(schedules=await arun(service.storage, schedule_views(service.storage, service.app)))
 
 

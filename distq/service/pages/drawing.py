@@ -32,7 +32,9 @@ class Stretch(NamedTuple):
 
 
 class Row(NamedTuple):
-    """An event, the wait before it, and the attempt that it ended, which took so many seconds."""
+    """An event, the wait before it, and the attempt that it ended. That took so many seconds by its worker's
+    clock; where nobody says, by the store's, from the lease on.
+    """
 
     event: Event
     words: str
@@ -63,7 +65,7 @@ def draw(events: Sequence[Event], now: datetime) -> list[Row]:
         began, ended = _span(event, now)
         attempt = between(began, ended) if began else None
         wait = between(before, began or event.at) if event.what != "enqueued" else None
-        took = (ended - began).total_seconds() if began else None
+        took = event.ran or ((ended - began).total_seconds() if began else None)
         rows.append(Row(event, WORDS.get(event.what, event.what), wait, attempt, took, place(event.at)))
         before = max(before, event.at)
     if not is_over and events[-1].what not in ("leased", "due"):

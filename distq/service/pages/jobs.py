@@ -9,7 +9,7 @@ from typing import NamedTuple
 from fastapi import Response
 
 from distq.admin.listing import CHUNK, ORDER, Listing, browse
-from distq.admin.views import ErrorView, error_of, moment
+from distq.admin.views import ErrorView, error_of, moment, tries_of
 from distq.errors import ConfigurationError, JobNotFound
 from distq.ids import split_id
 from distq.job import JobRecord, JobState
@@ -50,7 +50,7 @@ class Row(NamedTuple):
             task=record.task,
             state=record.state,
             key=record.key,
-            tries=record.tries,
+            tries=tries_of(record),
             at=moment(at),
             worker=record.worker,
             error=error,

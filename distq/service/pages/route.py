@@ -15,7 +15,6 @@ from distq.service.routing import GuardedRoute
 
 _ADVICE = {
     403: "What you look at stays as it is.",
-    404: "It may have ended and been forgotten since.",
     413: "Nothing was done.",
     429: "Wait a second and send it again.",
     503: "The page shows again what there is as soon as the store answers.",
