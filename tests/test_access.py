@@ -10,11 +10,11 @@ import pytest
 from distq import ConfigurationError
 from distq.memory.storage import MemoryStorage
 from distq.service import access as module
-from distq.service.access import Access, is_loopback
+from distq.service.access import Access, Role, is_loopback
 from distq.service.routing import LARGEST_BODY
 from distq.storage import Storage
 from tests.contract.steps import QUEUE
-from tests.services import OPERATE, READ, TOKENS, Visitor, service_on, visiting
+from tests.services import OPERATE, READ, TOKENS, Visitor, app_on, service_on, visiting
 from tests.visitors import ELSEWHERE, SECRETS, WRITE, bearer, carry, is_paused, status
 from tests.visitors import local as local
 from tests.visitors import storage as storage
@@ -94,8 +94,8 @@ def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("operate", "read", "words"),
     [
-        ("short", "", "DISTQ_TOKEN is no token"),
-        ("", "short", "DISTQ_READ_TOKEN is no token"),
+        ("a token of words", "", "DISTQ_TOKEN is no token"),
+        ("", " ", "DISTQ_READ_TOKEN is no token"),
         ("ü" * 20, "", "DISTQ_TOKEN is no token"),
         ("a" * 20 + "\n", "", "DISTQ_TOKEN is no token"),
         (OPERATE, OPERATE, "the same"),
@@ -109,12 +109,21 @@ def test_what_can_be_no_token(monkeypatch: pytest.MonkeyPatch, operate: str, rea
     assert operate not in str(caught.value) or operate == ""
 
 
+def test_a_short_token_is_taken_and_warned_about(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("DISTQ_TOKEN", "tell-no-one")
+    assert Access.of_environment().tokens == {Role.OPERATE: "tell-no-one"}
+    assert caplog.messages == ["DISTQ_TOKEN is short: it may be guessed"]
+
+
 # -- roles -----------------------------------------------------------------------------------------------
 
 
 def writes() -> list[tuple[str, str]]:
     """All routes of the API that change something."""
-    with visiting(service_on(MemoryStorage())) as visit:
+    storage = MemoryStorage()
+    with visiting(service_on(storage, app=app_on(storage))) as visit:
         document = visit.value("/api/openapi.json")
     return [
         (method.upper(), re.sub(r"\{\w+\}", "mail", path))
@@ -197,6 +206,22 @@ def test_a_name_that_somebody_elses_dns_leads_here_is_refused(storage: Storage, 
         for response in (visit.get("/api/queues"), visit.post(WRITE), visit.get("/metrics")):
             assert status(response) == 401
     assert not is_paused(storage)
+
+
+@pytest.mark.parametrize(("client", "host"), [("testclient", "testserver"), ("127.0.0.1", "test")])
+def test_a_users_own_tests_are_of_this_machine(storage: Storage, client: str, host: str) -> None:
+    with visiting(service_on(storage), client=client, host=host) as visit:
+        assert status(visit.get("/api/queues")) == 200
+        assert status(visit.post(WRITE)) == 200
+    with visiting(service_on(storage), client=ELSEWHERE, host=host) as visit:
+        assert status(visit.get("/api/queues")) == 401
+
+
+def test_where_no_token_is_set_one_that_is_sent_is_nothing(local: Visitor, storage: Storage) -> None:
+    assert status(local.get("/api/queues", headers=bearer("made-up"))) == 200
+    assert status(local.post(WRITE, headers={**bearer("made-up"), "origin": "http://evil.example"})) == 403
+    with visiting(service_on(storage), client=ELSEWHERE) as visit:
+        assert status(visit.get("/api/queues", headers=bearer("made-up"))) == 401
 
 
 @pytest.mark.parametrize("host", ["", "a@localhost", "localhost/x", "localhost@evil.example", "]["])

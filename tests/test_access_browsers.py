@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from distq.service import access as module
 from distq.service.access import COOKIE, Access, Role
 from distq.storage import Storage
+from tests.contract.steps import QUEUE
 from tests.services import OPERATE, READ, TOKENS, Visitor, service_on, visiting
 from tests.visitors import ELSEWHERE, FORM, ORIGIN, WRITE, is_paused, status
 from tests.visitors import local as local
@@ -82,6 +83,15 @@ def test_a_form_with_its_ticket_is_taken(storage: Storage) -> None:
         assert status(visit.post(WRITE, headers={**ORIGIN, "x-csrf-token": ticket})) == 200
         assert status(visit.post(WRITE, data={"csrf": ticket}, headers={"origin": "null"})) == 403
         assert status(visit.post(f"{WRITE}?csrf={ticket}", headers=ORIGIN)) == 403
+
+
+@pytest.mark.parametrize("path", [f"/queues/{QUEUE}/pause", "/bulk"])
+def test_what_is_for_a_pages_form_wants_its_ticket_of_programs_too(
+    local: Visitor, storage: Storage, path: str
+) -> None:
+    for content in ({}, {"json": {}}, {"data": {"csrf": "wrong"}}):
+        assert status(local("POST", path, **content)) == 403
+    assert not is_paused(storage)
 
 
 def test_a_ticket_is_of_one_service_alone(storage: Storage) -> None:

@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from distq.admin.monitor import Pace
+from distq.job import JobState
 from distq.memory.storage import MemoryStorage
 from distq.service import live
 from distq.service.live import Live
+from tests.contract.steps import add
 
 
 @pytest.fixture(autouse=True)
@@ -58,5 +60,45 @@ def test_who_takes_what_is_old_need_not_wait_and_who_does_not_gets_a_new_look() 
         await until(lambda: found._idle)
         seen = found.latest
         assert await found.picture() is not seen
+
+    looking(work)
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No look by itself after the first one."""
+    monkeypatch.setattr(live, "Pace", lambda: Pace(3600))
+    monkeypatch.setattr(live, "INTEREST", 3600)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_who_has_changed_something_sees_it_at_once() -> None:
+    async def work(found: Live) -> None:
+        await found.picture()
+        for number in range(1, 6):
+            add(found._storage)
+            (queue,) = (await found.picture()).queues
+            assert queue.counts[JobState.READY] == number
+
+    looking(work)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_look_that_was_under_way_is_not_new() -> None:
+    async def work(found: Live) -> None:
+        await until(lambda: found._begun > found._looks)
+        await found.picture()
+        assert found._looks == 2
+
+    looking(work)
+
+
+@pytest.mark.usefixtures("unhurried")
+def test_a_store_that_is_slow_to_look_at_is_not_hurried() -> None:
+    async def work(found: Live) -> None:
+        old = await found.picture()
+        for _ in range(3):
+            found._pace.note(0.1)
+        assert await found.picture() is old
 
     looking(work)

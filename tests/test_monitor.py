@@ -251,7 +251,8 @@ def store(request: pytest.FixtureRequest) -> Iterator[Storage]:
     storage.close()
 
 
-def test_a_flow_is_told_on_a_server(store: Storage) -> None:
+def test_a_flow_is_told_on_a_server(store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitors, "LAPSE", 0.0)
     monitor = Monitor(store)
     run(store, monitor.look())
     for number in range(300):
@@ -269,16 +270,35 @@ def test_a_flow_is_told_on_a_server(store: Storage) -> None:
     assert [point.depth for point in points] == [1, 2, 3]
 
 
+def test_of_looks_that_follow_at_once_no_rate_is_made(deployment: Deployment) -> None:
+    deployment.look()
+    add(deployment.storage, 100)
+    for _ in range(4):
+        deployment.now += 0.1
+        seen = deployment.look()
+        assert seen.queues[0].counts[JobState.READY] == 100
+    deployment.now += 0.6
+    found = rates(deployment.look())
+    assert found
+    assert found.enqueued == pytest.approx(100)
+    (point,) = deployment.monitor.history(QUEUE)
+    assert point.lapse == pytest.approx(1)
+
+
 def test_looking_takes_less_than_a_twentieth_of_the_time() -> None:
     quick, slow = Pace(0.3), Pace(1)
-    assert [quick.rest(0.01) for _ in range(4)] == [0.3] * 4
-    assert [slow.rest(0.2) for _ in range(4)][-1] == pytest.approx(4)
+    for _ in range(4):
+        quick.note(0.01)
+        slow.note(0.2)
+    assert (quick.rest, slow.rest) == (0.3, pytest.approx(4))
+    assert (quick.least, slow.least) == (pytest.approx(0.2), pytest.approx(4))
 
 
 def test_a_look_or_two_that_were_held_up_are_no_reason_to_look_seldom() -> None:
     pace = Pace()
-    assert [pace.rest(took) for took in (0.01, 30, 30, 0.01, 30)] == [1] * 5
-    assert pace.retry() == 1
+    for took in (0.01, 30, 30, 0.01, 30):
+        pace.note(took)
+        assert pace.rest == 1
 
 
 # -- the share that fails --------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def test_a_token_to_read_is_not_enough_to_listen_elsewhere() -> None:
 
 
 def test_a_token_that_is_none_is_said_before_anything_else() -> None:
-    serve("--url", "nix://x", DISTQ_TOKEN="short").refused(2, "DISTQ_TOKEN is no token")
+    serve("--url", "nix://x", DISTQ_TOKEN="of words").refused(2, "DISTQ_TOKEN is no token")
 
 
 def test_with_a_token_it_listens_elsewhere(url: str) -> None:

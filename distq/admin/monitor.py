@@ -27,6 +27,9 @@ SHARE = 20
 KEPT = 600
 """Looks that are remembered."""
 
+LAPSE = 0.5
+"""Seconds between two looks, at least, of which rates are made."""
+
 GAP = 120.0
 """Seconds after which a look is not compared with the one before: what happened so long ago is not now."""
 
@@ -79,14 +82,19 @@ class Pace:
         self._interval = interval
         self._latest = deque([0.0], maxlen=3)
 
-    def rest(self, took: float) -> float:
-        """Seconds to wait after a look that took so many."""
+    def note(self, took: float) -> None:
+        """A look has taken so many seconds; one that failed is not noted, for it took none of the store's."""
         self._latest.append(took)
-        return max(self._interval, SHARE * min(self._latest))
 
-    def retry(self) -> float:
-        """Seconds to wait after one that failed: it took no time of the storage's."""
-        return self._interval
+    @property
+    def least(self) -> float:
+        """Seconds to wait where somebody waits for the next look."""
+        return SHARE * min(self._latest)
+
+    @property
+    def rest(self) -> float:
+        """Seconds to wait where nobody does."""
+        return max(self._interval, self.least)
 
 
 class Monitor:
@@ -149,9 +157,9 @@ class Monitor:
         seen = {view.name: view for view in views}
         if self._seen is None:
             self._seen, self._looked_at = seen, now
-        if now <= self._looked_at:
-            return
         lapse = now - self._looked_at
+        if lapse < LAPSE:
+            return
         points: dict[str, Point] = {}
         for name, view in seen.items():
             points[name] = yield from self._point(view, now, lapse, self._seen.get(name))

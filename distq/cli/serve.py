@@ -45,8 +45,8 @@ def serve(
     Example: distq serve --url postgresql://localhost/app --app shop:app
     """
     parts = _parts()
-    access = parts.admission(host)
     telemetry.show_on_console(json=json)
+    access = parts.admission(host)
     found = load_app(app, url or "") if app else None
     storage = found.storage if found else connect(default_url(url))
     _look(storage)

@@ -72,10 +72,10 @@ class Watch:
         now = time.monotonic()
         try:
             self.picture, self._error = look.result(), None
-            pause = self._pace.rest(now - self._began_at)
+            self._pace.note(now - self._began_at)
         except DistqError as error:
-            self._error, pause = error, self._pace.retry()
-        self._next_at = now + pause
+            self._error = error
+        self._next_at = now + self._pace.rest
 
     def _noting(self, work: Steps[Picture]) -> Steps[Picture]:
         """The same steps, and when each was answered."""

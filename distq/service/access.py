@@ -20,21 +20,26 @@ from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 
+from distq import telemetry
 from distq.errors import ConfigurationError
 from distq.service.errors import Forbidden, Unauthorized
 
 VARIABLES = {"operate": "DISTQ_TOKEN", "read": "DISTQ_READ_TOKEN"}
 """Where the tokens are found, by role."""
 
-SHORTEST = 16
-"""Characters that a token has at least."""
+SHORT = 16
+"""Characters of which a token is warned about that has fewer."""
 
 COOKIE = "distq_session"
 SESSION = 12 * 3600
 """Seconds that a browser need not be asked for the token again."""
 
-_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
-"""What a page of another site can send without asking."""
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+_PROGRAMS = ("application/json", "")
+"""What a page of another site cannot send without asking, or saying where it is from."""
+
+_TESTS = ("testserver", "test")
+"""Names that no DNS has (RFC 6761), by which users' tests call an application: Starlette's client, httpx."""
 
 _RELAYED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 """Headers by which proxies say that they are some."""
@@ -82,11 +87,13 @@ class Access:
         found = {Role(role): os.environ.get(name, "") for role, name in VARIABLES.items()}
         tokens = {role: token for role, token in found.items() if token}
         for role, token in tokens.items():
-            if len(token) < SHORTEST or not token.isascii() or not token.isprintable():
+            if not re.fullmatch("[!-~]+", token):
                 raise ConfigurationError(
-                    f"{VARIABLES[role]} is no token: use {SHORTEST} ASCII characters or more,"
-                    " as of `openssl rand -hex 32`"
+                    f"{VARIABLES[role]} is no token: use ASCII characters without spaces, as of"
+                    " `openssl rand -hex 32`"
                 )
+            if len(token) < SHORT:
+                telemetry.emit("warn", "{name} is short: it may be guessed", name=VARIABLES[role])
         if len(set(tokens.values())) < len(tokens):
             raise ConfigurationError("DISTQ_TOKEN and DISTQ_READ_TOKEN are the same: use two")
         return cls(tokens)
@@ -95,7 +102,7 @@ class Access:
 
     def visitor(self, request: Request) -> Visitor:
         """Who asks. Raises Unauthorized, or Forbidden for what the page of another site has fetched."""
-        if "authorization" in request.headers:
+        if self.tokens and "authorization" in request.headers:
             return self._bearer(request)
         if role := self._role_of(request.cookies.get(COOKIE, "")):
             return Visitor(role, name_of(role, request), self._sign("csrf", request.cookies[COOKIE]))
@@ -158,11 +165,11 @@ class Access:
 
     # -- writes ------------------------------------------------------------------------------------
 
-    async def check_write(self, request: Request, visitor: Visitor) -> None:
+    async def check_write(self, request: Request, visitor: Visitor, *, form: bool = False) -> None:
         """Whether this write is meant by who it comes from. Raises Forbidden.
 
-        A program may leave out the ticket. A page of another site cannot pass for one: its requests say where
-        they are from, or that they are a form.
+        A program may leave out the ticket, unless what it writes to is for a `form`. A page of another site
+        cannot pass for one: its requests say where they are from, or that they are a form.
         """
         if not visitor.operates:
             raise Forbidden("this token may only read")
@@ -171,10 +178,10 @@ class Access:
         check_origin(request)
         origin = request.headers.get("origin")
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if origin is None and kind not in _FORMS:
+        if origin is None and not form and kind in _PROGRAMS:
             return
         given = request.headers.get("x-csrf-token")
-        if given is None and kind in _FORMS[:2]:
+        if given is None and kind in _FORMS:
             given = (await request.form()).get("csrf")
         if not isinstance(given, str) or not hmac.compare_digest(given.encode(), visitor.ticket.encode()):
             raise Forbidden(
@@ -217,7 +224,7 @@ def is_local(request: Request) -> bool:
         return False
     client = request.client.host if request.client else ""
     name = re.sub(r":\d*$", "", request.headers.get("host", ""))
-    return is_loopback(client) and is_loopback(name)
+    return (is_loopback(client) or client == "testclient") and (is_loopback(name) or name in _TESTS)
 
 
 def is_loopback(host: str) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import cast
 
-from fastapi import Depends, Request
+from fastapi import Request
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
@@ -86,14 +86,16 @@ class Service:
         return request.url_for(self.anchor, name="x").path.removesuffix("/static/x")
 
     def reading(self, request: Request) -> Visitor:
-        """A dependency: who looks. Raises Unauthorized."""
+        """Who looks. Raises Unauthorized."""
         return self.access.visitor(request)
 
-    async def operating(self, request: Request) -> Visitor:
-        """A dependency: who changes something, and may. Raises Unauthorized, Forbidden or TooMany."""
+    async def operating(self, request: Request, *, form: bool = False) -> Visitor:
+        """Who changes something, and may: through the API, or the `form` of a page. Raises Unauthorized,
+        Forbidden or TooMany.
+        """
         visitor = self.access.visitor(request)
         self.count(request)
-        await self.access.check_write(request, visitor)
+        await self.access.check_write(request, visitor, form=form)
         return visitor
 
     def count(self, request: Request) -> None:
@@ -108,16 +110,6 @@ class Service:
         if status in (401, 403) and is_try and self._counter.hit(REFUSALS, "refusals"):
             asked = f"{request.method} {request.url.path}"[:LONGEST_ASKED]
             self.audit.note(self.access.caller(request), "refused", why, asked=asked)
-
-    @property
-    def reader(self) -> Any:
-        """The annotation of a parameter that takes who looks."""
-        return Annotated[Visitor, Depends(self.reading)]
-
-    @property
-    def operator(self) -> Any:
-        """The annotation of a parameter that takes who changes something."""
-        return Annotated[Visitor, Depends(self.operating)]
 
     async def close(self) -> None:
         """Close what it has opened, and the storage's connections. Twice is safe."""

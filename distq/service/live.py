@@ -1,8 +1,9 @@
 """The state of the deployment, looked at once for all who watch.
 
 Looks are made while somebody is interested, each a second after the last, or as seldom as keeps them below a
-twentieth of the time: to count a million jobs takes a store a while. `distq serve` looks now and then all the
-same, so that a page has something to show at once, and a history.
+twentieth of the time: to count a million jobs takes a store a while. Who has just changed something and asks
+need not wait for the second to pass. `distq serve` looks now and then all the same, so that a page has
+something to show at once, and a history.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from traceback import format_exception
 from typing import TypeVar
 
@@ -47,7 +48,8 @@ class Live:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watchers = 0
         self._wanted_at = float("-inf")
-        self._looks = 0
+        self._pace = Pace()
+        self._begun = self._looks = 0
         self._steady = self._idle = False
         self.closed = False
         """Whether the service ends; who waits for something else need not any more."""
@@ -78,18 +80,26 @@ class Live:
         return self._monitor.history(queue)
 
     async def picture(self, *, linger: bool = True, stale: bool = False) -> Picture:
-        """What there is now, or was a moment ago. Raises StorageError. With `linger` looks go on for a while:
-        who asks will ask again. With `stale` what was seen `IDLE` seconds ago will do: there will be another.
+        """What there is now; of a store that is looked at seldom, or is away, what was last seen. Raises
+        StorageError. With `linger` looks go on for a while: who asks will ask again. With `stale` what was
+        seen `IDLE` seconds ago will do: there will be another.
         """
         self._settle_in()
-        is_fresh = self._watching() and (stale or not self._idle)
+        will_do = self._will_do(stale=stale)
         with self._interest(linger=linger):
-            if not is_fresh or self._looks == 0:
-                await self._next(self._looks)
+            if not will_do:
+                self._wanted.set()
+                await self._next(self._begun)
         if self.error:
             raise self.error.with_traceback(None)
         assert self.latest
         return self.latest
+
+    def _will_do(self, *, stale: bool) -> bool:
+        """Whether what was last seen is as new as can be had, or as is asked for."""
+        if self._looks == 0 or not self._watching():
+            return False
+        return stale or (not self._idle and (self.error is not None or self._pace.least > INTERVAL))
 
     async def pictures(self) -> AsyncIterator[Picture | None]:
         """What there is now, and each time that it was looked at again; None while the storage is away. Ends
@@ -106,7 +116,7 @@ class Live:
     def open(self) -> None:
         """Begin; it is open already where it was never closed."""
         if self.closed:
-            self.closed, self.error, self._looks = False, None, 0
+            self.closed, self.error, self._begun, self._looks = False, None, 0, 0
 
     def keep_looking(self) -> None:
         """Look now and then, though nobody asks, until this is closed."""
@@ -151,7 +161,8 @@ class Live:
         """Somebody wants looks."""
         loop = self._loop
         self._watchers += 1
-        self._wanted.set()
+        if self._idle:
+            self._wanted.set()
         self._start()
         try:
             yield
@@ -162,28 +173,40 @@ class Live:
                 self._watchers -= 1
 
     async def _watch(self) -> None:
-        examined_at, pace = float("-inf"), Pace()
+        examined_at = float("-inf")
         while self._steady or self._interesting():
             began = time.monotonic()
             await self._look()
-            pause = pace.retry() if self.error else pace.rest(time.monotonic() - began)
+            if not self.error:
+                self._pace.note(time.monotonic() - began)
             if began > examined_at + EXAMINATION and not self.error:
                 examined_at = began
                 begin(self._examine())
-            await self._rest(pause)
+            await self._rest()
 
-    async def _rest(self, pause: float) -> None:
-        """Wait for so many seconds; where nobody is interested for longer, until somebody is."""
-        await asyncio.sleep(pause)
-        if not self._steady or self._interesting():
+    async def _rest(self) -> None:
+        """Wait until the next look is due: soon where somebody waits for it, and where nobody is interested
+        until somebody is.
+        """
+        least, pause = self._pace.least, self._pace.rest
+        await asyncio.sleep(least)
+        if await self._is_wanted(pause - least) or not self._steady or self._interesting():
             return
         self._idle = True
-        self._wanted.clear()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._wanted.wait(), IDLE - pause)
+        await self._is_wanted(IDLE - pause)
         self._idle = False
 
+    async def _is_wanted(self, seconds: float) -> bool:
+        """Whether somebody waits for a look before so many seconds are over."""
+        try:
+            await asyncio.wait_for(self._wanted.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
     async def _look(self) -> None:
+        self._begun = self._looks + 1
+        self._wanted.clear()
         was_away = self.error is not None
         # One that was given up may still be on its way: there is one at a time.
         self._looking = self._looking or asyncio.create_task(arun(self._storage, self._monitor.look()))

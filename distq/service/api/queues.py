@@ -63,8 +63,8 @@ def router(service: Service) -> APIRouter:
 
 
 async def list_queues(service: Here, visitor: Reader) -> QueuesView:
-    """All queues: how many jobs are in each state, rates, the live workers. They are as of a moment ago; only
-    whether they are paused is of now.
+    """All queues: how many jobs are in each state, rates, the live workers. Where it takes long to count they
+    are as of a moment ago, `at`; only whether they are paused is of now.
     """
     picture = await service.live.picture()
     paused = await service.storage.arun(service.storage.queues())

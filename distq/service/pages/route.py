@@ -29,7 +29,7 @@ def add(pages: APIRouter, service: Service, page: Page) -> None:
 
     async def answer(request: Request) -> Response:
         is_change = page.method == "POST"
-        visitor = await service.operating(request) if is_change else service.reading(request)
+        visitor = await service.operating(request, form=True) if is_change else service.reading(request)
         return await page.handle(Visit(service, request, visitor))
 
     add_open(pages, page.path, answer, page.method)
