@@ -22,13 +22,16 @@ from distq.memory.storage import MemoryStorage
 from distq.options import NO_LIMITS, Limits
 from distq.storage import Op
 from distq.worker import execution
+from distq.worker.outbox import Outbox
 from distq.worker.running import Run, TaskRun
 from distq.worker.scheduler import Scheduler
+from distq.worker.tally import Tally
 
 if TYPE_CHECKING:
     from distq.app import DistQ
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Run)
 
 NEVER = 1e9
 """Seconds without a maintenance pass that no test sees."""
@@ -147,7 +150,8 @@ class TestWorker:
 
     def _run(self, lease: Lease) -> None:
         if not execution.is_async(self._app, lease.task):
-            self._settle(execution.run(self._app, _Run(lease, self._job(lease), NO_LIMITS)))
+            attempt = self._attempt(_Run, lease)
+            self._settle(execution.run(self._app, attempt), attempt)
             return
         # The caller may be inside an event loop, where another cannot run.
         ended: Future[None] = Future()
@@ -163,23 +167,28 @@ class TestWorker:
 
     async def _arun(self, lease: Lease) -> None:
         if execution.is_async(self._app, lease.task):
-            self._settle(await execution.arun(self._app, _TaskRun(lease, self._job(lease), NO_LIMITS)))
+            attempt = self._attempt(_TaskRun, lease)
+            self._settle(await execution.arun(self._app, attempt), attempt)
         else:
             self._run(lease)
 
-    def _job(self, lease: Lease) -> CurrentJob:
+    def _attempt(self, kind: type[R], lease: Lease) -> R:
         storage = self._app.storage
 
         def note(job_id: str, progress: bytes) -> None:
             storage.run(storage.extend([lease], ttl=TTL, progress={job_id: progress}))
 
-        return CurrentJob(lease, note)
+        attempt = kind(lease, CurrentJob(lease, note), NO_LIMITS)
+        # By the clock of the test alone.
+        attempt.waited = lambda lease, now: storage.waited(lease)
+        return attempt
 
-    def _settle(self, outcome: Outcome) -> None:
-        storage = self._app.storage
+    def _settle(self, outcome: Outcome, attempt: Run) -> None:
         if outcome.kind in (OutcomeKind.SNOOZE, OutcomeKind.RELEASE):
             self.left.add(outcome.id)
-        storage.run(storage.settle([outcome], keep=self._app.result_ttl))
+        outbox = Outbox(self._app.storage, self._app.result_ttl, 1, Tally([attempt.job.queue]))
+        outbox.add(outcome, 0.0, attempt.watch)
+        outbox.settle()
 
 
 class Inline:

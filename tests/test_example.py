@@ -142,7 +142,7 @@ def test_a_mail_that_is_refused_for_now_is_tried_again_in_the_trace_of_its_reque
     assert shop.mails_of(order) == 1
 
     def traced() -> bool:
-        attempts = [span for span in collector.spans("job ") if span.attributes.get("id") == job["id"]]
+        attempts = [span for span in collector.spans("job") if span.attributes.get("id") == job["id"]]
         traces = {span.attributes.get("attempt"): span.trace for span in attempts}
         requests = {span.trace for span in collector.spans("POST /orders")}
         return {1, 2} <= traces.keys() and traces[1] == traces[2] and traces[1] in requests

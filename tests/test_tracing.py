@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 import os
 import re
-import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,102 +12,69 @@ import logfire
 import pytest
 from logfire.testing import CaptureLogfire, TestExporter
 from opentelemetry import propagate, trace
-from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.trace import NonRecordingSpan, SpanContext
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from distq import CurrentJob, DistQ, JobFailed, Retry
 from distq.admin.monitor import Monitor
 from distq.errors import StorageUnavailable
 from distq.ids import new_ids
 from distq.job import AGEING, NewJob, Outcome, OutcomeKind
-from distq.memory.storage import MemoryStorage
 from distq.options import NO_LIMITS
 from distq.steps import run as take_steps
 from distq.storage import Op
-from distq.telemetry import carrier, faults, figures, providers, quiet, settling
-from distq.telemetry.instruments import instruments
-from distq.testing import Clock
+from distq.telemetry import figures, instruments, quiet
+from distq.testing import Clock, TestWorker
 from distq.worker.execution import arun, run
-from distq.worker.holdings import Holdings
-from distq.worker.lanes import Context, ThreadLane
-from distq.worker.outbox import Outbox
-from distq.worker.running import Run, Running, TaskRun
+from distq.worker.running import Run, TaskRun
 from distq.worker.scheduler import Scheduler
-from distq.worker.slots import Slots
-from distq.worker.tally import Tally
+from tests.traces import SAID, Process, metrics, spans
+from tests.traces import app as app
+from tests.traces import clock as clock
+from tests.traces import process as process
+from tests.traces import told as told
 
-Spans = list[dict[str, Any]]
-
-
-@pytest.fixture
-def told(capfire: CaptureLogfire) -> Iterator[CaptureLogfire]:
-    """What Logfire was told; it is as if it had never been configured afterwards."""
-    yield capfire
-    logfire.DEFAULT_LOGFIRE_INSTANCE.config._initialized = False
+# -- names ---------------------------------------------------------------------------------------------
 
 
-def configure(*processors: SpanProcessor, head: float = 1.0) -> TestExporter:
-    """Logfire as a user configures it; what the exporter holds is what is sent."""
-    exporter = TestExporter()
-    logfire.configure(
-        send_to_logfire=False,
-        console=False,
-        additional_span_processors=[SimpleSpanProcessor(exporter), *processors],
-        sampling=logfire.SamplingOptions(head=head),
-    )
-    return exporter
+def test_logfire_shows_what_it_would_of_its_own_calls(
+    app: DistQ, process: Process, told: CaptureLogfire
+) -> None:
+    app.task(name="shop.send")(lambda: None).enqueue()
+    process.work()
+    ours = spans(told)
+    assert [span["name"] for span in ours] == ["enqueue", "job", "settle"]
+    told.exporter.clear()
+    for template in ("enqueue {task}", "job {task}", "settle"):
+        with logfire.span(template, task="shop.send", _span_name=template.removesuffix(" {task}")):
+            """Nothing to do."""
+    for our, own in zip(ours, spans(told), strict=True):
+        assert our["name"] == own["name"]
+        for what in ("logfire.msg", "logfire.msg_template", "logfire.span_type"):
+            assert our["attributes"][what] == own["attributes"][what]
+    assert [span["attributes"]["logfire.msg"] for span in ours] == [
+        "enqueue shop.send",
+        "job shop.send",
+        "settle",
+    ]
 
 
-@pytest.fixture
-def app() -> DistQ:
-    return DistQ("memory://")
-
-
-def spans(told: CaptureLogfire | TestExporter, name: str = "") -> Spans:
-    exporter = told if isinstance(told, TestExporter) else told.exporter
-    return [span for span in exporter.exported_spans_as_dict() if span["name"].startswith(name)]
-
-
-def metrics(told: CaptureLogfire) -> dict[str, list[dict[str, Any]]]:
-    """The points of the metrics since the last call."""
-    if (data := told.metrics_reader.get_metrics_data()) is None:
-        return {}
-    found = json.loads(data.to_json())["resource_metrics"]
-    scopes = [scope for resource in found for scope in resource["scope_metrics"]]
-    return {metric["name"]: metric["data"]["data_points"] for scope in scopes for metric in scope["metrics"]}
-
-
-class Process:
-    """What a worker process has, for one queue, by turns in the test's own thread."""
-
-    def __init__(self, app: DistQ, queue: str = "default") -> None:
-        self._queue = queue
-        self.holdings = Holdings(app.storage, "w", 60)
-        self.outbox = Outbox(app.storage, 60, 500, Tally([queue]))
-        running = Running(Slots(Slots.allocate(1), 1), hard_cancel=False)
-        self._lane = ThreadLane(Context(app, running, self.holdings, self.outbox.add))
-
-    def work(self) -> None:
-        """Lease what is ready, run it and settle it."""
-        self.run()
-        self.settle()
-
-    def run(self) -> None:
-        self._lane.feed(self.holdings.lease(self._queue, 100))
-        self._lane.finish(1)
-        self._lane.serve()
-
-    @quiet.keeping()
-    def settle(self) -> None:
-        self.holdings.drop(self.outbox.settle())
-
-
-@pytest.fixture
-def process(app: DistQ) -> Process:
-    return Process(app)
+def test_names_are_the_same_without_logfire(
+    app: DistQ, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter, provider = TestExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(propagate, "get_global_textmap", TraceContextTextMapPropagator)
+    monkeypatch.setattr(instruments, "_latest", None)
+    monkeypatch.setattr(instruments, "_look_at", float("-inf"))
+    monkeypatch.setattr(instruments, "of_sdk", lambda: (provider, None))
+    app.task(name="shop.send")(lambda: None).enqueue()
+    process.work()
+    found = spans(exporter)
+    assert [span["name"] for span in found] == ["enqueue", "job", "settle"]
+    assert not [name for span in found for name in span["attributes"] if name.startswith("logfire.")]
 
 
 # -- an attempt ----------------------------------------------------------------------------------------
@@ -125,14 +87,9 @@ def test_an_attempt_says_how_it_ended(app: DistQ, process: Process, told: Captur
 
     again.enqueue()
     process.work()
-    (span,) = spans(told, "job {task}")
+    (span,) = spans(told, "job")
     said = span["attributes"]
-    assert (said["outcome"], said["delay"], said["attempt"], said["logfire.msg"]) == (
-        "retry",
-        30.0,
-        1,
-        "job again",
-    )
+    assert (said["outcome"], said["delay"], said["attempt"]) == ("retry", 30.0, 1)
     assert "events" not in span
 
 
@@ -152,7 +109,7 @@ def test_an_error_that_cannot_be_shown_is_an_exception_too(
 
     app.task(name="shy", retries=0)(ashy if awaited else shy).enqueue()
     assert outcome_of(app).kind is OutcomeKind.DEAD
-    (span,) = spans(told, "job {task}")
+    (span,) = spans(told, "job")
     (event,) = span["events"]
     assert event["attributes"]["exception.type"].endswith("Shy")
 
@@ -166,7 +123,7 @@ def test_an_error_with_letters_that_cannot_be_sent_is_sent(app: DistQ, told: Cap
 
     open_.enqueue()
     assert outcome_of(app).kind is OutcomeKind.DEAD
-    span = next(span for span in reversed(told.exporter.exported_spans) if span.name == "job {task}")
+    span = next(span for span in reversed(told.exporter.exported_spans) if span.name == "job")
     assert span.status.description == r"FileNotFoundError: \udcff"
     (event,) = span.events
     assert (event.attributes or {})["exception.message"] == r"\udcff"
@@ -191,7 +148,7 @@ def test_arguments_that_do_not_fit_are_the_spans_error(app: DistQ, told: Capture
     job = NewJob(new_ids("default", 1)[0], "default", "add", b'{}\n{"other":1}')
     app.storage.run(app.storage.enqueue([job]))
     assert outcome_of(app).kind is OutcomeKind.DEAD
-    (span,) = spans(told, "job {task}")
+    (span,) = spans(told, "job")
     assert span["attributes"]["outcome"] == "dead"
     assert span["events"][0]["attributes"]["exception.type"].endswith("InvalidArguments")
 
@@ -205,13 +162,6 @@ def test_the_thread_is_in_no_trace_afterwards(app: DistQ, process: Process, told
 # -- how long it waited --------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def clock(app: DistQ) -> Clock:
-    clock = Clock()
-    app.move(MemoryStorage(clock))
-    return clock
-
-
 @pytest.mark.parametrize("options", [{}, {"priority": 7}, {"delay": 20.0}, {"priority": 0}])
 def test_how_long_a_job_was_ready_is_told(
     app: DistQ, clock: Clock, told: CaptureLogfire, options: dict[str, Any]
@@ -222,7 +172,7 @@ def test_how_long_a_job_was_ready_is_told(
     app.storage.run(app.storage.tick("default", limit=9, grace=0, outage=1e9, eager=True))
     clock.now += 2 * AGEING + 5
     Process(app).work()
-    (span,) = spans(told, "job {task}")
+    (span,) = spans(told, "job")
     assert span["attributes"]["wait"] == pytest.approx(2 * AGEING + 5, abs=2)
     (point,) = metrics(told)["distq.job.wait"]
     assert point["sum"] == pytest.approx(2 * AGEING + 5, abs=2)
@@ -239,7 +189,7 @@ def test_a_second_try_waits_from_when_it_was_due(app: DistQ, clock: Clock, told:
     clock.now += 107
     app.storage.run(app.storage.tick("default", limit=9, grace=0, outage=1e9, eager=True))
     process.work()
-    waits = [span["attributes"]["wait"] for span in spans(told, "job {task}")]
+    waits = [span["attributes"]["wait"] for span in spans(told, "job")]
     assert waits == [pytest.approx(0, abs=2), pytest.approx(7, abs=2)]
 
 
@@ -308,7 +258,7 @@ def test_of_a_tick_only_who_fired_it_says_so(app: DistQ, clock: Clock, told: Cap
     process.work()
     process.work()
     enqueue, vain = spans(told, "enqueue")
-    first, second = (span for span in spans(told, "job {task}"))
+    first, second = (span for span in spans(told, "job"))
     assert first["parent"]["span_id"] == second["parent"]["span_id"] == enqueue["context"]["span_id"]
     assert enqueue["parent"] is None
     # Logfire had told that it began: it is not to be under way for ever.
@@ -321,295 +271,49 @@ def _answer(value: Any) -> Op[Any]:
     return Op(lambda: value, lambda answer: answer)
 
 
-# -- a settle ------------------------------------------------------------------------------------------
+# -- in a user's tests --------------------------------------------------------------------------------
 
 
-def test_a_batch_of_many_leads_to_their_spans(
-    app: DistQ, process: Process, told: CaptureLogfire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(settling, "LINKS", 3)
-    task = app.task(name="t", retries=0)(lambda number: 1 // number)
-    task.enqueue_many([(number,) for number in range(5)])
-    process.work()
-    (settle,) = spans(told, "settle")
-    ran = [span["context"]["span_id"] for span in spans(told, "job {task}")]
-    assert [link["context"]["span_id"] for link in settle["links"]] == ran[:3]
-    assert settle["parent"] is None
-    said = settle["attributes"]
-    assert (said["jobs"], said["done"], said["dead"], said["voids"]) == (5, 4, 1, 0)
-
-
-def test_a_batch_of_one_belongs_to_its_trace(app: DistQ, process: Process, told: CaptureLogfire) -> None:
-    app.task(name="t")(lambda: None).enqueue()
-    process.work()
-    (settle,), (job,) = spans(told, "settle"), spans(told, "job {task}")
-    assert settle["parent"]["span_id"] == job["context"]["span_id"]
-    assert "links" not in settle
-
-
-def test_a_batch_that_was_not_taken_is_told_again(
-    app: DistQ, process: Process, told: CaptureLogfire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app.task(name="t")(lambda: None).enqueue()
-    process.run()
-    with monkeypatch.context() as patch:
-        patch.setattr(app.storage, "run", _away)
-        with pytest.raises(StorageUnavailable):
-            process.settle()
-    process.settle()
-    failed, taken = spans(told, "settle")
-    assert failed["parent"] == taken["parent"]
-    assert failed["events"][0]["attributes"]["exception.type"].endswith("StorageUnavailable")
-    assert (taken["attributes"]["voids"], "events" in taken) == (0, False)
-    (ended,) = metrics(told)["distq.attempts.ended"]
-    assert ended["value"] == 1
-
-
-def _away(*_: Any) -> None:
-    raise StorageUnavailable("memory", "it is away")
-
-
-def test_a_lost_lease_is_a_void_and_is_counted(app: DistQ, process: Process, told: CaptureLogfire) -> None:
-    task = app.task(name="t")(lambda number: None)
-    task.enqueue_many([(1,), (2,)])
-    process.run()
-    taken = next(iter(process.holdings))
-    app.storage.run(app.storage.forfeit("default", worker="w", begun=(), kept={taken.id}))
-    process.settle()
-    (settle,) = spans(told, "settle")
-    assert settle["attributes"]["voids"] == 1
-    found = metrics(told)
-    (lost,), (ended,) = found["distq.leases.lost"], found["distq.attempts.ended"]
-    assert (lost["value"], lost["attributes"]) == (1, {"queue": "default"})
-    assert (ended["value"], ended["attributes"]["outcome"]) == (1, "done")
-
-
-def test_of_very_many_all_are_counted_and_some_are_timed(
-    app: DistQ, process: Process, told: CaptureLogfire
-) -> None:
-    app.task(name="t")(lambda number: None).enqueue_many([(number,) for number in range(100)])
-    process.work()
-    found = metrics(told)
-    (ended,), (ran,) = found["distq.attempts.ended"], found["distq.job.run"]
-    assert ended["value"] == 100
-    assert figures.TIMED / 2 < ran["count"] <= figures.TIMED
-    assert ran["attributes"] == {"queue": "default", "task": "t", "outcome": "done"}
-
-
-def test_who_looks_at_the_queues_tells_how_deep_they_are(app: DistQ, told: CaptureLogfire) -> None:
-    app.task(name="t")(lambda number: None).enqueue_many([(1,), (2,)])
-    take_steps(app.storage, Monitor(app.storage).look())
-    depth = {point["attributes"]["state"]: point["value"] for point in metrics(told)["distq.queue.depth"]}
-    assert depth["ready"] == 2
-    assert depth["leased"] == 0
-
-
-# -- sampling ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def unset() -> Iterator[None]:
-    """Logfire is as if it had never been configured afterwards."""
-    yield
-    logfire.DEFAULT_LOGFIRE_INSTANCE.config._initialized = False
-
-
-@pytest.mark.usefixtures("unset")
-@pytest.mark.parametrize("around", [True, False])
-def test_what_is_not_sampled_stays_so_in_the_worker(app: DistQ, around: bool) -> None:
-    seen: list[bool] = []
-
-    @app.task(name="t", retries=0)
-    def t() -> None:
-        with logfire.span("inside"):
-            seen.append(trace.get_current_span().is_recording())
-        raise ValueError("always")
-
-    configure(head=0.0)
-    with logfire.span("request") if around else ExitStack():
-        t.enqueue()
-    exporter = configure(head=1.0)  # the worker would sample all
-    Process(app).work()
-    assert seen == [False]
-    assert {span["name"] for span in spans(exporter)} <= {"job {id} is dead: {type}: {error}"}
-    assert spans(exporter, "job {task}") == spans(exporter, "settle") == []
-
-
-@pytest.mark.usefixtures("unset")
-def test_a_job_of_no_trace_begins_one_by_the_workers_choice(app: DistQ) -> None:
-    task = app.task(name="t")(lambda: None)
-    task.enqueue()
-    none = configure(head=0.0)
-    Process(app).work()
-    assert spans(none) == []
-    all_of_them = configure(head=1.0)
-    task.enqueue()
-    Process(app).work()
-    assert [span["name"] for span in spans(all_of_them)] == ["enqueue {task}", "job {task}", "settle"]
-
-
-# -- what goes wrong -----------------------------------------------------------------------------------
-
-
-class Broken(SpanProcessor):
-    """Of a user's."""
-
-    def on_start(self, span: Span, parent_context: Any = None) -> None:
-        raise RuntimeError("on_start is broken")
-
-    def on_end(self, span: ReadableSpan) -> None:
-        raise RuntimeError("on_end is broken")
-
-
-class BrokenAtTheEnd(Broken):
-    def on_start(self, span: Span, parent_context: Any = None) -> None:
-        """Does nothing."""
-
-
-@pytest.mark.usefixtures("unset")
-@pytest.mark.parametrize("broken", [Broken, BrokenAtTheEnd])
-def test_a_broken_processor_costs_no_job(
-    app: DistQ, broken: Callable[[], SpanProcessor], caplog: pytest.LogCaptureFixture
-) -> None:
-    configure(broken())
-    task = app.task(name="t")(lambda: 7)
-    with caplog.at_level(logging.WARNING, "distq"):
-        job = task.enqueue()
-        Process(app).work()
-    assert job.result(timeout=0) == 7
-    assert not trace.get_current_span().get_span_context().is_valid
-    assert any("is broken" in record.getMessage() for record in caplog.records)
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        b'{"trace":"x"}',
-        b'{"trace":{"traceparent":5}}',
-        b'{"trace":{"traceparent":"00-zz-1-1"}}',
-        b'{"trace":[1]}',
-        b'{"trace":{"traceparent":["a"]},"priority":"high"}',
-        b'{"priority":1' + 400 * b"0" + b"}",
-        b'{"trace":{"traceparent":"00-zz-1-1","tracestate":"' + 99_999 * b"a=b," + b'"}}',
-        b"[1]",
-        b'"x',
-    ],
-)
-def test_headers_of_others_cost_no_job(app: DistQ, told: CaptureLogfire, headers: bytes) -> None:
-    app.task(name="t")(lambda: None)
-    (job_id,) = new_ids("default", 1)
-    app.storage.run(app.storage.enqueue([NewJob(job_id, "default", "t", headers + b"\n{}")]))
-    Process(app).work()
-    (span,) = spans(told, "job {task}")
-    assert (span["parent"], span["attributes"]["outcome"]) == (None, "done")
-    (ended,) = metrics(told)["distq.attempts.ended"]
-    assert ended["value"] == 1
-
-
-def test_a_job_without_headers_is_told_of_too(app: DistQ, told: CaptureLogfire) -> None:
-    app.task(name="t")(lambda: None)
-    jobs = [NewJob(job_id, "default", "t", b"nothing of distq") for job_id in new_ids("default", 2)]
-    app.storage.run(app.storage.enqueue(jobs))
-    Process(app).work()
-    assert [span["attributes"]["outcome"] for span in spans(told, "job {task}")] == ["dead", "dead"]
-
-
-def test_what_headers_say_does_not_depend_on_where_they_are_read(
-    app: DistQ, told: CaptureLogfire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(propagate, "get_global_textmap", W3CBaggagePropagator)
-    unsampled = SpanContext(5, 7, is_remote=True)
-    baggage, priority = b'{"trace":{"baggage":"a=b"}}\n{}', b'{"priority":3}\n{}'
-    with trace.use_span(NonRecordingSpan(unsampled)):
-        assert carrier.carried(baggage) == carrier.NOTHING
-        assert carrier.carried(priority) == carrier.Carried(priority=3)
-
-
-def test_long_headers_are_not_kept_for_long(told: CaptureLogfire) -> None:
-    tracemalloc.start()
-    for number in range(200):
-        carrier.carried(b'{"tenant":"%d%s"}\n{}' % (number, b"x" * 2**18))
-    kept, _ = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert kept < 20 * 2**20
-
-
-def test_a_broken_meter_costs_no_job_and_no_span(
-    app: DistQ, told: CaptureLogfire, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As by a filter, a view or an exemplar reservoir of the user's."""
-    task = app.task(name="t")(lambda: 7)
-    found = instruments()
-    assert found
-
-    def broken(*_: Any) -> None:
-        raise RuntimeError("the meter is broken")
-
-    for metric, method in (("enqueued", "add"), ("ended", "add"), ("depth", "set")):
-        monkeypatch.setattr(getattr(found, metric), method, broken)
-    job = task.enqueue()
-    Process(app).work()
-    take_steps(app.storage, Monitor(app.storage).look())
-    assert job.result(timeout=0) == 7
-    assert [span["name"] for span in spans(told)] == ["enqueue {task}", "job {task}", "settle"]
-    assert any("the meter is broken" in record.getMessage() for record in caplog.records)
-
-
-def test_who_cannot_be_flushed_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    flushed: list[str] = []
-
-    class Provider:
-        def force_flush(self) -> None:
-            flushed.append("a provider")
-            raise ConnectionError("the collector is away")
-
-    monkeypatch.setattr(providers, "logfire", lambda: None)
-    monkeypatch.setattr(providers, "of_sdk", lambda: (Provider(), Provider()))
-    providers.flush()
-    assert len(flushed) == 2
-
-
-class Unspeakable(Exception):
-    def __str__(self) -> str:
-        raise RuntimeError("no")
-
-
-def test_a_fault_is_told_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
-    for number in range(9):
-        with faults.contained:
-            raise KeyError(number)
-        with faults.contained:
-            raise ValueError(number)
-        with faults.contained:
-            raise Unspeakable
-    said = [record.getMessage().removeprefix("telemetry failed: ") for record in caplog.records]
-    assert said == ["KeyError: 0", "ValueError: 0", "Unspeakable: its message cannot be shown"]
-
-
-def test_an_interrupted_attempt_is_ended_too(app: DistQ, told: CaptureLogfire) -> None:
-    """As by Ctrl-C in a test that runs jobs inline."""
-
-    @app.task(name="interrupt")
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    with app.inline(), pytest.raises(KeyboardInterrupt):
-        interrupt.enqueue()
-    (span,) = spans(told, "job {task}")
-    assert "outcome" not in span["attributes"]
-    assert not trace.get_current_span().get_span_context().is_valid
-
-
-def test_inline_jobs_are_traced(app: DistQ, told: CaptureLogfire) -> None:
-    @app.task(name="fail", retries=1)
+@pytest.mark.parametrize("awaited", [False, True])
+def test_inline_jobs_are_told_of_as_by_a_worker(app: DistQ, told: CaptureLogfire, awaited: bool) -> None:
     def fail() -> None:
         raise ValueError("always")
 
+    async def afail() -> None:
+        fail()
+
+    task = app.task(name="fail", retries=1)(afail if awaited else fail)
     with app.inline():
-        job = fail.enqueue()
+        job = task.enqueue()
         with pytest.raises(JobFailed):
             job.result()
-    assert [span["attributes"]["outcome"] for span in spans(told, "job {task}")] == ["retry", "dead"]
+    names = ["job", "settle", "job", "settle", "enqueue"]
+    assert [span["name"] for span in spans(told) if span["name"] in names] == names
+    jobs, settles = spans(told, "job"), spans(told, "settle")
+    assert [span["attributes"]["outcome"] for span in jobs] == ["retry", "dead"]
+    assert [span["parent"]["span_id"] for span in settles] == [span["context"]["span_id"] for span in jobs]
+    for ran, settled in zip(jobs, settles, strict=True):
+        assert {name: ran["attributes"][name] for name in SAID} == {
+            name: settled["attributes"][name] for name in SAID
+        }
+    found = metrics(told)
+    assert {point["attributes"]["outcome"]: point["value"] for point in found["distq.attempts.ended"]} == {
+        "retry": 1,
+        "dead": 1,
+    }
+    for metric in ("distq.job.wait", "distq.job.run"):
+        assert sum(point["count"] for point in found[metric]) == 2
+
+
+def test_in_a_test_a_job_waits_by_the_clock_of_the_test(
+    app: DistQ, clock: Clock, told: CaptureLogfire
+) -> None:
+    worker = TestWorker(app, clock)
+    app.task(name="t", priority=2)(lambda: None).options(delay=60).enqueue()
+    worker.advance(67)
+    worker.run()
+    (span,) = spans(told, "job")
+    assert span["attributes"]["wait"] == pytest.approx(7, abs=0.01)
 
 
 def test_the_metrics_are_those_of_the_page(

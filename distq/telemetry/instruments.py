@@ -28,7 +28,8 @@ class Instruments:
         """Whether these are all that there will be: Logfire has both, and the SDK's are set once."""
         self.traces = importlib.import_module("opentelemetry.trace")
         self.contexts = importlib.import_module("opentelemetry.context")
-        self.producer, self.consumer = self.traces.SpanKind.PRODUCER, self.traces.SpanKind.CONSUMER
+        kinds = self.traces.SpanKind
+        self.producer, self.consumer, self.internal = kinds.PRODUCER, kinds.CONSUMER, kinds.INTERNAL
         self.tracer = None if tracers is None else tracers.get_tracer("distq")
         module = logfire()
         self._logfire = module and module.DEFAULT_LOGFIRE_INSTANCE.config
@@ -88,19 +89,16 @@ class Instruments:
             self.record(span, error)
         span.end()
 
-    def start(self, what: str, attributes: Mapping[str, Any], kind: Any, context: Any) -> Any:
-        """A new span, of what happens to jobs of a task. Logfire groups spans by a template of that."""
+    def start(
+        self, name: str, attributes: Mapping[str, Any], kind: Any, context: Any, links: Sequence[Any] = ()
+    ) -> Any:
+        """A new span. Logfire gets what its own calls give it: a message for people, and its template."""
         assert self.tracer is not None
-        name = f"{what} {attributes['task']}"
         if self._logfire:
-            attributes = {"logfire.msg": name, **attributes}
-            name = f"{what} {{task}}"
-        return self.tracer.start_span(name, context, kind, attributes)
-
-    def settle(self, attributes: Mapping[str, Any], context: Any, links: Sequence[Any]) -> Any:
-        """A new span, of a batch that is settled."""
-        assert self.tracer is not None
-        return self.tracer.start_span("settle", context=context, attributes=attributes, links=links)
+            task = attributes.get("task")
+            template, message = (f"{name} {{task}}", f"{name} {task}") if task else (name, name)
+            attributes = {"logfire.msg_template": template, "logfire.msg": message, **attributes}
+        return self.tracer.start_span(name, context, kind, attributes, links)
 
 
 _latest: Instruments | None = None

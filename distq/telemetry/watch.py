@@ -65,9 +65,8 @@ class Watch:
         self._token = None if context is None else found.contexts.attach(context)
 
     def _attributes(self) -> dict[str, Any]:
-        lease = self._lease
-        number = 1 + lease.tries + lease.crashes
-        said: dict[str, Any] = {"task": lease.task, "queue": self.queue, "id": lease.id, "attempt": number}
+        job = {"task": self.task, "queue": self.queue, "id": self._lease.id}
+        said: dict[str, Any] = {**job, "attempt": self.attempt}
         if (wait := self.wait()) is not None:
             said["wait"] = wait
         return said
@@ -75,6 +74,11 @@ class Watch:
     @property
     def task(self) -> str:
         return self._lease.task
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt, from 1."""
+        return 1 + self._lease.tries + self._lease.crashes
 
     def wait(self) -> float | None:
         """How many seconds the job had been ready when the attempt began; None where nobody knows, as of a

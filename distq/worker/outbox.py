@@ -107,8 +107,7 @@ class Outbox:
         self, outcomes: Sequence[Outcome], watches: Sequence[Watch | None]
     ) -> Sequence[Outcome]:
         """Send within a span that leads to those of the jobs, and let the metrics know."""
-        trails = [watch.trail for watch in watches if watch and watch.trail]
-        span = settling.begin(trails, outcomes) if trails else None
+        span = settling.begin(outcomes, watches)
         with span or nullcontext():
             taken = self._send(outcomes)
             if span:

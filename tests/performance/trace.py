@@ -42,7 +42,7 @@ def main(file: Path) -> None:
 def _whole(collector: Collector) -> list[Received]:
     """The trace of the order, once its second attempt has been settled."""
     spans = collector.spans()
-    seconds = [span for span in spans if span.name.startswith("job ") and span.attributes.get("attempt") == 2]
+    seconds = [span for span in spans if span.name == "job" and span.attributes["attempt"] == 2]
     trace = [span for span in spans if seconds and span.trace == seconds[0].trace]
     ids = {span.id for span in trace}
     is_settled = any(span.name == "settle" and seconds and span.parent == seconds[0].id for span in trace)
@@ -78,15 +78,13 @@ def _rows(spans: Sequence[Received], parent: str, depth: int = 0) -> Iterator[tu
 
 
 def _colour(span: Received) -> str:
-    head = span.name.partition(" ")[0] if span.parent else "request"
-    is_event = head == "job" and "attempt" not in span.attributes
-    return FAILED if span.failed else OTHER if is_event else COLOURS.get(head, OTHER)
+    return FAILED if span.failed else COLOURS.get(span.name if span.parent else "request", OTHER)
 
 
 def _title(span: Received) -> str:
     attempt = span.attributes.get("attempt")
-    name = span.attributes.get("logfire.msg", span.name).replace("{task}", span.attributes.get("task", ""))
-    return f"{shorten(name, 44, placeholder=' …')}{f', attempt {attempt}' if attempt else ''}"
+    message = shorten(span.attributes.get("logfire.msg", span.name), 44, placeholder=" …")
+    return f"{message}{f', attempt {attempt}' if attempt else ''}"
 
 
 def _remark(span: Received) -> str:
