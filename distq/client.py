@@ -55,7 +55,7 @@ from distq.service.schemas import (
 
 V = TypeVar("V", bound=BaseModel)
 
-LONGEST_WAIT = 20.0
+LONGEST_WAIT = 9.0
 """Seconds that one request waits for a result; the next one goes on."""
 
 _ERRORS = {kind: error for error, (_, kind) in KINDS.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import closing
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from distq.service.application import create
 from distq.service.routing import HEADERS, LARGEST_BODY
 from distq.storage import Storage
 from tests.contract.steps import make
-from tests.services import OPERATE, READ, TOKENS, Visitor, service_on, serving, visiting
+from tests.services import OPERATE, READ, TOKENS, Visitor, app_on, service_on, serving, visiting
 from tests.visitors import ELSEWHERE, FORM, ORIGIN, WRITE, bearer, carry, is_paused, routes_of, status
 from tests.visitors import local as local
 from tests.visitors import storage as storage
@@ -72,14 +73,13 @@ def test_a_body_has_a_bound(local: Visitor, storage: Storage) -> None:
 
 
 def test_a_body_that_says_it_is_too_large_is_not_read(storage: Storage) -> None:
-    with serving(service_on(storage)) as url:
+    with serving(service_on(storage, app=app_on(storage))) as url:
         address = urlsplit(url)
-        connection = HTTPConnection(address.hostname or "", address.port, timeout=5)
-        connection.putrequest("POST", "/api/jobs")
-        connection.putheader("content-length", str(10**12))
-        connection.endheaders()
-        assert connection.getresponse().status == 413
-        connection.close()
+        with closing(HTTPConnection(address.hostname or "", address.port, timeout=5)) as connection:
+            connection.putrequest("POST", "/api/jobs")
+            connection.putheader("content-length", str(10**12))
+            connection.endheaders()
+            assert connection.getresponse().status == 413
 
 
 def test_of_many_flaws_the_first_are_told(local: Visitor) -> None:

@@ -36,6 +36,19 @@ def test_show_tells_all(url: str, storage: Storage) -> None:
     assert seen["enqueued_at"].endswith("Z")
 
 
+def test_show_lists_all_attempts_and_in_words_a_done_one_once(url: str, storage: Storage) -> None:
+    (job_id,) = add(storage)
+    settle(storage, take(storage, worker="w1"), OutcomeKind.RETRY, body=b'{"type":"E","message":"boom"}')
+    settle(storage, take(storage, worker="w2"), OutcomeKind.DONE, body=b"7")
+    (seen,) = distq("show", job_id, "--json").value
+    assert [(attempt["kind"], attempt["worker"]) for attempt in seen["attempts"]] == [
+        ("retry", "w1"),
+        ("done", "w2"),
+    ]
+    assert seen["tries"] == 2
+    assert distq("show", job_id).out.count("done on w2") == 1
+
+
 def test_jobs_that_are_not_known_are_named_after_the_others(url: str, storage: Storage) -> None:
     (job_id,) = add(storage)
     unknown = new_id()

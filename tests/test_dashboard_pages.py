@@ -23,7 +23,7 @@ from distq.admin.crew import Timetable, Vitals
 from distq.admin.monitor import Point
 from distq.admin.timeline import Event
 from distq.errors import StorageUnavailable
-from distq.job import JobState, NewJob, OutcomeKind, Presence
+from distq.job import JobState, NewJob, OutcomeKind, Presence, Unique
 from distq.memory.storage import MemoryStorage
 from distq.messages import RemoteError, encode_error
 from distq.service import application
@@ -349,6 +349,21 @@ def test_a_search_that_cannot_be_says_what_is_wrong_and_keeps_the_rest(
     assert 'value="kept"' in page.text
 
 
+def test_a_search_for_an_id_leads_to_its_job_and_one_for_a_key_that_looks_like_it_finds_that(
+    visit: Visitor, storage: Away
+) -> None:
+    (job_id,) = add(storage)
+    digits = job_id.partition(":")[2]
+    for q in (job_id, digits, f" {digits.upper()} "):
+        found = visit.get("/jobs", params={"q": q})
+        assert (found.status_code, found.headers["location"]) == (303, f"/jobs/{job_id}")
+    assert "No job is like that." in text(visit.get("/jobs", params={"q": digits[:-1]}))
+    for key in ("AB" * 16, "order:" + "ab" * 16):
+        assert "No job is like that." in text(visit.get("/jobs", params={"q": key}))
+        (keyed,) = add(storage, unique=Unique(key))
+        assert f'href="/jobs/{keyed}"' in visit.get("/jobs", params={"q": key}).text
+
+
 def test_a_reader_may_not_search_in_errors_nor_see_what_jobs_carry() -> None:
     storage = MemoryStorage()
     job_id = die(storage)[0]
@@ -528,6 +543,19 @@ def test_a_job_leads_to_its_trace(storage: Away, headers: bytes, link: str | Non
     with visiting(service_on(storage, trace_url="https://t.example/{trace_id}")) as visit:
         found = re.search(r'href="(https://t\.example/[^"]*)"', visit.get(f"/jobs/{job_id}").text)
     assert (found and found[1]) == link
+
+
+def test_of_a_job_that_is_done_only_attempts_without_a_result_are_unfolded(
+    visit: Visitor, storage: Away
+) -> None:
+    (job_id,) = add(storage)
+    settle(storage, take(storage), OutcomeKind.RETRY, body=ERROR)
+    settle(storage, take(storage), OutcomeKind.DONE, body=b"7")
+    assert visit.get(f"/jobs/{job_id}").text.count("<details") == 1
+    (other,) = add(storage)
+    settle(storage, take(storage), OutcomeKind.DONE, body=b"7")
+    page = visit.get(f"/jobs/{other}").text
+    assert ("<details" in page, "Attempts without a result" in page) == (False, False)
 
 
 def test_a_large_payload_is_cut_and_said_to_be(visit: Visitor, storage: Away) -> None:

@@ -7,6 +7,7 @@ import importlib
 import re
 import shlex
 import sys
+import textwrap
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
@@ -123,6 +124,17 @@ def test_the_page_has_all_alerts() -> None:
     table = rows("docs/operations.md", "| alert | fires when | |")
     assert {name.strip("`"): severity for name, _, severity in table} == {
         rule["alert"]: rule["labels"]["severity"] for rule in RULES
+    }
+
+
+def test_the_page_has_the_expressions_of_the_alerts() -> None:
+    shown = re.findall(
+        r"^    # (Distq\w+)(?:, for (\w+))?\n((?:    .+\n)+)",
+        (DOCS / "operations.md").read_text(),
+        re.MULTILINE,
+    )
+    assert {name: (wait, textwrap.dedent(lines)) for name, wait, lines in shown} == {
+        rule["alert"]: (rule.get("for", ""), f"{rule['expr'].strip()}\n") for rule in RULES
     }
 
 

@@ -165,9 +165,13 @@ def test_a_batch_is_taken_as_a_whole_or_not(light: Visitor, calls: Any) -> None:
     assert light.value("/api/jobs")["jobs"] == []
 
 
-def test_without_an_application_nothing_can_be_enqueued() -> None:
+@pytest.mark.parametrize("path", ["/api/jobs", "/api/jobs/batch"])
+def test_without_an_application_nothing_can_be_enqueued(path: str) -> None:
     with visiting(service_on(MemoryStorage())) as visit:
-        problem(visit.post("/api/jobs", {"task": "a"}), 422, "invalid-request", "--app")
+        for body in ({"task": "a"}, None):
+            refused = visit.post(path, body)
+            problem(refused, 405, "invalid-request", "--app")
+            assert refused.headers["allow"] == "GET"
         assert visit.value("/api/tasks") == {"tasks": []}
 
 

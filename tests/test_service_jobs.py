@@ -10,8 +10,8 @@ from distq.ids import EXAMPLE
 from distq.job import Filter, JobState, OutcomeKind
 from distq.messages import RemoteError, encode_error
 from distq.storage import Storage
+from tests.api import ERROR, counts, end, problem
 from tests.api import app as app
-from tests.api import counts, end, problem
 from tests.api import light as light
 from tests.api import storage as storage
 from tests.api import visit as visit
@@ -29,6 +29,22 @@ def test_a_job_tells_all_that_is_known_of_it(visit: Visitor, storage: Storage) -
     assert [event["what"] for event in job["timeline"]] == ["enqueued", "dead"]
     assert job["why"]["answer"].startswith("it is dead: ")
     assert job["why"]["remedy"] == f"distq replay {job_id}"
+
+
+def test_all_attempts_of_a_job_are_listed(visit: Visitor, storage: Storage) -> None:
+    (job_id,) = add(storage)
+    settle(storage, take(storage), OutcomeKind.RETRY, body=ERROR)
+    settle(storage, take(storage, worker="w2"), OutcomeKind.DONE, body=b"7")
+    job = visit.value(f"/api/jobs/{job_id}")
+    assert [(attempt["kind"], attempt["worker"]) for attempt in job["attempts"]] == [
+        ("retry", "w1"),
+        ("done", "w2"),
+    ]
+    assert job["tries"] == 2
+    (_, event, end) = job["timeline"]
+    assert (event["what"], end["what"], end["worker"]) == ("retry", "done", "w2")
+    (listed,) = visit.value("/api/jobs")["jobs"]
+    assert listed["attempts"] == job["attempts"]
 
 
 @pytest.mark.parametrize("what", ["", "/result", "/cancel", "/replay"])
@@ -68,12 +84,12 @@ def test_a_result_is_waited_for(visit: Visitor, storage: Storage) -> None:
     assert (waiting["state"], waiting["result"], waiting["error"]) == ("ready", None, None)
     assert visit.value(f"/api/jobs/{job_id}/result", wait=0.05)["state"] == "ready"
     leases = take(storage)
-    answers = visit.begin("GET", f"/api/jobs/{job_id}/result", params={"wait": 20})
+    answers = visit.begin("GET", f"/api/jobs/{job_id}/result", params={"wait": 9})
     settle(storage, leases, OutcomeKind.DONE, body=b'{"sum": 3}')
     assert answers.result(10).json() == {"id": job_id, "state": "done", "result": {"sum": 3}, "error": None}
     (dead,) = end(storage, OutcomeKind.DEAD)
     assert visit.value(f"/api/jobs/{dead}/result")["error"]["type"] == "ValueError"
-    assert visit.get(f"/api/jobs/{job_id}/result", params={"wait": 31}).status_code == 422
+    assert visit.get(f"/api/jobs/{job_id}/result", params={"wait": 9.5}).status_code == 422
 
 
 # -- lists -----------------------------------------------------------------------------------------------
@@ -122,8 +138,7 @@ def test_the_filters_of_a_list(visit: Visitor, storage: Storage) -> None:
         {"older": "soon"},
         {"older": "-1"},
         {"newer": "1y"},
-        {"after": "garbage"},
-        {"after": "AAAAAAAAAAAAAAAAAAAAAAAAAAAA"},
+        {"after": "x" * 1001},
         {"after": "ü"},
         {"order": "random"},
         {"text": ""},
@@ -133,6 +148,11 @@ def test_the_filters_of_a_list(visit: Visitor, storage: Storage) -> None:
 )
 def test_what_no_list_is_asked_by(light: Visitor, query: dict[str, Any]) -> None:
     problem(light.get("/api/jobs", params=query), 422, "invalid-request")
+
+
+@pytest.mark.parametrize("after", ["0", "garbage", "AAAAAAAAAAAAAAAAAAAAAAAAAAAA"])
+def test_what_no_page_said_leads_to_none(light: Visitor, after: str) -> None:
+    problem(light.get("/api/jobs", params={"after": after}), 404, "not-found", "leads to no page")
 
 
 # -- many ------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from distq import ConfigurationError, DistQ
 from distq.admin import bulk, dead, listing
 from distq.admin.crew import Timetable, Vitals
 from distq.admin.dead import DeadGroup, dead_letters
-from distq.admin.listing import Wanted, browse
+from distq.admin.listing import Wanted, browse, locate
 from distq.admin.timetable import ScheduleView, schedule_views, switch
 from distq.admin.views import moment
 from distq.job import Filter, JobState, OutcomeKind, Presence, Unique
@@ -112,6 +112,25 @@ def test_by_key_the_job_that_had_it_last_is_found(storage: Storage) -> None:
     assert pages(storage, Wanted(key="k", task="app.other"), 9) == [[]]
     assert pages(storage, Wanted(key="k", newer=100), 9) == [[bulk, waiting]]
     assert pages(storage, Wanted(key="k", older=100), 9) == [[]]
+
+
+def test_an_id_is_found_whole_or_by_its_digits_in_either_case(storage: Storage) -> None:
+    (mail,), (bulk,) = add(storage), add(storage, queue="Bulk")
+    for job_id in (mail, bulk):
+        queue, digits = job_id.split(":")
+        for text in (job_id, digits, digits.upper(), f"{queue}:{digits.upper()}"):
+            assert run(storage, locate(storage, text)) == job_id
+    for text in (
+        "",
+        "k",
+        bulk.lower(),
+        f"{QUEUE}:{bulk[-32:]}",
+        mail[:-1],
+        mail[-31:],
+        f":{mail[-32:]}",
+        "0" * 32,
+    ):
+        assert run(storage, locate(storage, text)) is None
 
 
 def test_what_a_job_carries_bounds_a_page(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:

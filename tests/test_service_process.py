@@ -158,7 +158,7 @@ def test_it_ends_at_once_whoever_watches(each_url: str, number: int) -> None:
 def wait_for_result(url: str, job: str, answers: list[int]) -> None:
     """Where the request has come before the end it is answered."""
     with suppress(httpx.TransportError):
-        answers.append(httpx.get(f"{url}/api/jobs/{job}/result?wait=30", timeout=40).status_code)
+        answers.append(httpx.get(f"{url}/api/jobs/{job}/result?wait=9", timeout=40).status_code)
 
 
 def event_streams(url: str) -> list[str]:

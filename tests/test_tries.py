@@ -8,7 +8,7 @@ import pytest
 
 from distq import DistQ, JobState
 from distq.admin.views import JobView
-from distq.job import CRASH_BUDGET, OutcomeKind
+from distq.job import CRASH_BUDGET, JobRecord, OutcomeKind
 from distq.storage import Storage
 from tests.contract.steps import WHY, add, record, settle, take
 from tests.world import url_of
@@ -25,6 +25,10 @@ def app(request: pytest.FixtureRequest) -> Iterator[DistQ]:
 @pytest.fixture
 def storage(app: DistQ) -> Storage:
     return app.storage
+
+
+def kinds(storage: Storage, job_id: str) -> list[str]:
+    return [attempt.kind for attempt in JobView.of(record(storage, job_id)).attempts]
 
 
 def seen(storage: Storage, job_id: str) -> tuple[JobState, int, int]:
@@ -78,3 +82,68 @@ def test_a_try_that_failed_when_its_job_was_cancelled_counts_once(app: DistQ, st
     app.job(job_id).cancel("enough")
     settle(storage, leases, OutcomeKind.RETRY, body=b'{"type":"E","message":"boom"}')
     assert seen(storage, job_id) == (JobState.CANCELLED, 1, 0)
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.DONE, OutcomeKind.DEAD, OutcomeKind.CANCELLED])
+def test_every_attempt_that_has_ended_is_listed(storage: Storage, kind: OutcomeKind) -> None:
+    (job_id,) = add(storage)
+    assert kinds(storage, job_id) == []
+    settle(storage, take(storage), OutcomeKind.RETRY, body=WHY)
+    take(storage, worker="w2")
+    storage.run(storage.forfeit("mail", worker="w2", begun={job_id}))
+    leases = take(storage, worker="w3", alone=True)
+    assert kinds(storage, job_id) == ["retry", "crash"]
+    settle(storage, leases, kind, body=WHY)
+    assert kinds(storage, job_id) == ["retry", "crash", kind]
+    assert seen(storage, job_id) == (JobState(kind.value), 3, 1)
+
+
+def test_the_attempt_that_succeeded_has_what_is_known_of_it(app: DistQ, storage: Storage) -> None:
+    (job_id,) = add(storage)
+    settle(storage, take(storage), OutcomeKind.DONE, body=b"1")
+    job = JobView.of(record(storage, job_id))
+    (attempt,) = job.attempts
+    assert (attempt.kind, attempt.worker, attempt.ran, attempt.error) == ("done", "w1", None, None)
+    assert (attempt.leased_at, attempt.ended_at) == (job.leased_at, job.ended_at)
+    assert [(event.what, event.began) for event in app.job(job_id).timeline()] == [
+        ("enqueued", None),
+        ("done", job.leased_at),
+    ]
+
+
+def test_a_job_that_spent_its_crashes_lists_these_and_how_long_they_ran_nobody_knows(
+    storage: Storage,
+) -> None:
+    (job_id,) = add(storage)
+    for _ in range(CRASH_BUDGET):
+        take(storage, worker="w1", alone=True)
+        storage.run(storage.forfeit("mail", worker="w1", begun={job_id}))
+    attempts = JobView.of(record(storage, job_id)).attempts
+    assert [(attempt.kind, attempt.ran) for attempt in attempts] == [("crash", None)] * CRASH_BUDGET
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_what_was_given_back_to_be_cancelled_was_an_attempt_only_where_it_had_begun(
+    app: DistQ, storage: Storage, begun: bool
+) -> None:
+    (job_id,) = add(storage)
+    take(storage, worker="w1")
+    app.job(job_id).cancel("enough")
+    storage.run(storage.forfeit("mail", worker="w1", begun={job_id} if begun else set()))
+    assert kinds(storage, job_id) == ["crash"] * begun
+    assert seen(storage, job_id) == (JobState.CANCELLED, begun, begun)
+
+
+def test_an_earlier_cancellation_makes_no_try_of_what_was_given_back(app: DistQ, storage: Storage) -> None:
+    (job_id,) = add(storage)
+    settle(storage, take(storage), OutcomeKind.CANCELLED, body=WHY)
+    app.job(job_id).replay()
+    leases = take(storage)
+    app.job(job_id).cancel("again")
+    settle(storage, leases, OutcomeKind.RELEASE)
+    assert seen(storage, job_id) == (JobState.CANCELLED, 0, 0)
+
+
+def test_of_a_job_that_an_older_version_ended_no_attempt_is_made_up() -> None:
+    job = JobRecord("mail:0198c0ffee0070008000000000000000", "app.task", JobState.DONE, ended_at=2.0)
+    assert JobView.of(job).attempts == []

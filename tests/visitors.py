@@ -48,7 +48,8 @@ def local(storage: Storage) -> Iterator[Visitor]:
 @pytest.fixture
 def stranger(storage: Storage) -> Iterator[Visitor]:
     """Somebody elsewhere without a token, where tokens are set."""
-    with visiting(service_on(storage, tokens=TOKENS), client=ELSEWHERE, host="distq.example") as visit:
+    service = service_on(storage, app=app_on(storage), tokens=TOKENS)
+    with visiting(service, client=ELSEWHERE, host="distq.example") as visit:
         yield visit
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from distq.admin.overview import time_of
 from distq.errors import ConfigurationError
-from distq.ids import check_queue
+from distq.ids import QUEUE_NAME, check_queue
 from distq.job import Filter, JobRecord, JobState
 from distq.steps import Steps, do
 from distq.storage import Storage
@@ -40,6 +41,9 @@ LONG_LOOKS = 2
 """Of these, those that a storage gave up, for it had looked at thousands of jobs in vain."""
 
 
+_ID = re.compile(rf"(?:({QUEUE_NAME.pattern}):)?([0-9a-fA-F]{{32}})")
+
+
 class Wanted(NamedTuple):
     """Which jobs: of all queues and states where none is named. Ages are in seconds, as in `Filter`.
 
@@ -63,6 +67,10 @@ class Listing(NamedTuple):
     after: str
 
 
+class NoSuchPage(ConfigurationError):
+    """No page said that: it leads to none."""
+
+
 class _Place(NamedTuple):
     """Where a page ended: in which state, of which queue, behind which of its jobs."""
 
@@ -76,7 +84,7 @@ class _Place(NamedTuple):
 
     @classmethod
     def unseal(cls, text: str, secret: bytes) -> _Place:
-        """Raises ConfigurationError for what `seal` has not made."""
+        """Raises NoSuchPage for what `seal` has not made."""
         try:
             sealed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
             mark, content = sealed[:12], sealed[12:]
@@ -87,7 +95,7 @@ class _Place(NamedTuple):
                 raise ValueError("it is none of ours")
             return cls(JobState(state), queue, after)
         except ValueError:
-            raise ConfigurationError("after: this leads to no page; begin with the first") from None
+            raise NoSuchPage("after: this leads to no page; begin with the first") from None
 
     @property
     def rank(self) -> tuple[int, str]:
@@ -99,8 +107,8 @@ def browse(
 ) -> Steps[Listing]:
     """A page of up to `limit` jobs, `after` another one. With a key it is the job that had it last.
 
-    `secret` is what keeps others from making an `after`. Raises ConfigurationError for one that is none, and
-    for what cannot name a queue.
+    `secret` is what keeps others from making an `after`. Raises NoSuchPage for one that is none, and
+    ConfigurationError for what cannot name a queue.
     """
     start = _Place.unseal(after, secret) if after else None
     names = sorted(map(check_queue, wanted.queues)) or sorted((yield from do(storage.queues())))
@@ -114,6 +122,22 @@ def browse(
         if end is not None:
             return Listing(page.jobs, _Place(filter.state, filter.queue, end).seal(secret))
     return Listing(page.jobs, "")
+
+
+def locate(storage: Storage, text: str) -> Steps[str | None]:
+    """The id of the job that a text names: by its whole id, or by its 32 hex digits alone; in either case of
+    letters. None where no such job is there.
+    """
+    match = _ID.fullmatch(text)
+    if match is None:
+        return None
+    queue, digits = match[1], match[2].lower()
+    names = [queue] if queue else sorted((yield from do(storage.queues())))
+    for name in names[:LOOKS]:
+        job_id = f"{name}:{digits}"
+        if (yield from do(storage.get(job_id))):
+            return job_id
+    return None
 
 
 class _Page:

@@ -12,7 +12,7 @@ class Event(View):
     """Something that happened, or is about to. `at` is when; of an attempt that is when it ended.
 
     `what` is `enqueued`, an attempt's kind (`retry`, `snooze`, `crash`, `dead`, `cancelled`), `leased` of the
-    attempt that is under way, `due`, or the state in which the job ended. `ran` is in seconds.
+    attempt that is under way, `due`, or the state in which the job ended. `ran` is that of an attempt.
     """
 
     at: datetime
@@ -24,7 +24,7 @@ class Event(View):
 
 
 def timeline(record: JobRecord) -> list[Event]:
-    """The events of a job, of its attempts the latest 25."""
+    """The events of a job; of its attempts without a result the latest 25."""
     job = JobView.of(record)
     events = [Event(at=job.enqueued_at, what="enqueued")]
     events += [
@@ -45,7 +45,7 @@ def _last(job: JobView, latest: Event) -> list[Event]:
     """What comes after the attempts that are remembered."""
     if job.ended_at:
         is_known = latest.began is not None and latest.began == job.leased_at
-        # The attempt that ended the job badly is among them.
+        # The attempt that ended the job is among them.
         if is_known and latest.what == job.state:
             return []
         end = Event(at=job.ended_at, what=job.state, worker=job.worker, error=_line(job.error))

@@ -46,13 +46,16 @@ class ProgressView(View):
 
 
 class AttemptView(View):
-    """An attempt that did not end the job well. `ran` is in seconds."""
+    """An attempt that has ended. `kind` is how: `done`, `retry`, `snooze`, `crash`, `dead` or `cancelled`.
+
+    `ran` is in seconds, by its worker's clock; None where nobody remembers: of crashes and of what is done.
+    """
 
     kind: str
     worker: str
     leased_at: datetime
     ended_at: datetime
-    ran: float
+    ran: float | None
     error: ErrorView | None
 
     @classmethod
@@ -63,7 +66,7 @@ class AttemptView(View):
             worker=attempt.worker,
             leased_at=moment(attempt.leased_at),
             ended_at=moment(attempt.ended_at),
-            ran=attempt.ran,
+            ran=None if attempt.kind == "crash" else attempt.ran,
             error=error_of(attempt.error),
         )
 
@@ -73,8 +76,8 @@ class JobView(View):
 
     `error` is why it ended, or the last one of a job that is to run again. `tries` counts its attempts since
     it was enqueued or replayed, as `current_job().attempt` does: also the one that is under way or ended it,
-    and the `crashes` in which a worker died; what is put off costs no try. `attempts` are the latest 25 that
-    had no result.
+    and the `crashes` in which a worker died; what is put off costs no try. `attempts` are all that have
+    ended, the oldest first, also those before a replay: of those without a result the latest 25.
     """
 
     id: str
@@ -121,12 +124,28 @@ class JobView(View):
             enqueued_at=moment(record.enqueued_at),
             worker=record.worker or None,
             cancelling=record.cancelling,
-            attempts=[AttemptView.of(attempt) for attempt in record.attempts],
+            attempts=_attempts(record),
             **{
                 name: None if (at := getattr(record, name)) is None else moment(at)
                 for name in ("ready_at", "leased_at", "leased_until", "ended_at")
             },
         )
+
+
+def _attempts(record: JobRecord) -> list[AttemptView]:
+    found = [AttemptView.of(attempt) for attempt in record.attempts]
+    # Storages remember those without a result; of the other one the record itself tells.
+    if record.state is JobState.DONE and record.leased_at is not None and record.ended_at is not None:
+        done = AttemptView(
+            kind=JobState.DONE.value,
+            worker=record.worker,
+            leased_at=moment(record.leased_at),
+            ended_at=moment(record.ended_at),
+            ran=None,
+            error=None,
+        )
+        found.append(done)
+    return found
 
 
 def tries_of(record: JobRecord) -> int:
@@ -137,13 +156,17 @@ def tries_of(record: JobRecord) -> int:
             return before + 1
         case JobState.DEAD if record.crashes < CRASH_BUDGET:
             return before + 1
-        # What is cancelled while it waits has no worker; it may have been cancelled and replayed before.
-        case JobState.CANCELLED if (
-            record.worker and record.attempts and record.attempts[-1].kind == "cancelled"
-        ):
+        # It may have been cancelled and replayed before: then while it waited, or as it was given back.
+        case JobState.CANCELLED if _cancelled_itself(record):
             return before + 1
         case _:
             return before
+
+
+def _cancelled_itself(record: JobRecord) -> bool:
+    """Whether the last lease of a job ended as an attempt that was cancelled."""
+    last = record.attempts[-1] if record.attempts else None
+    return last is not None and last.kind == "cancelled" and last.leased_at == record.leased_at
 
 
 class QueueView(View):

@@ -10,10 +10,11 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from distq.service import api, pages, probes
+from distq.service.api import description, enqueuing
 from distq.service.core import Service
 from distq.service.pages.route import refuse as refuse_in_browser
-from distq.service.problems import problem_of, respond
-from distq.service.routing import guard
+from distq.service.problems import Problem, problem_of, respond
+from distq.service.routing import GuardedRoute, guard
 
 
 def router(service: Service) -> APIRouter:
@@ -35,11 +36,12 @@ def create(service: Service) -> FastAPI:
     """An application that serves all routes at `/`, and closes the storage at its end."""
     app = FastAPI(title="distq", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     app.include_router(router(service))
+    app.routes.append(_described_at_root(app))
 
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: Exception) -> Response:  # pyright: ignore[reportUnusedFunction]
         """For what no route takes: 404 and 405."""
-        problem = problem_of(error)
+        problem = _problem(service, request, error)
         if problem.status == 404 and "text/html" in request.headers.get("accept", ""):
             return guard(refuse_in_browser(service, request, problem))
         response = respond(problem)
@@ -48,6 +50,17 @@ def create(service: Service) -> FastAPI:
         return guard(response)
 
     return app
+
+
+def _described_at_root(app: FastAPI) -> GuardedRoute:
+    """The description where tools look that know FastAPI."""
+    described = next(route for route in _routes(app.routes) if route.path == description.PATH)
+    return GuardedRoute("/openapi.json", described.endpoint, include_in_schema=False)
+
+
+def _problem(service: Service, request: Request, error: Exception) -> Problem:
+    enqueues = request.method == "POST" and request.scope["path"] in enqueuing.PATHS
+    return enqueuing.refusal() if enqueues and service.app is None else problem_of(error)
 
 
 def _methods(app: FastAPI, path: str) -> list[str]:

@@ -28,7 +28,7 @@ class Forbidden(DistqError):
 
 
 class NotFound(DistqError):
-    """There is no such queue, or schedule."""
+    """There is no such queue or schedule, or no page said that."""
 
 
 class TooLarge(DistqError):

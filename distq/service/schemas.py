@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from distq.admin.crew import WorkerView
 from distq.admin.dead import DeadGroup
@@ -51,6 +51,15 @@ Seconds = Annotated[float, Field(strict=True, ge=0, le=FARTHEST, allow_inf_nan=F
 Limit = Annotated[float, Field(strict=True, gt=0, le=FARTHEST, allow_inf_nan=False)]
 
 
+def _whole(value: Any) -> Any:
+    """In JSON 3.0 is the same number as 3."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Priority = Annotated[int, Field(strict=True, ge=0, le=HIGHEST_PRIORITY), BeforeValidator(_whole)]
+Retries = Annotated[int, Field(strict=True, ge=0, le=2**31 - 1), BeforeValidator(_whole)]
+
+
 class Body(BaseModel):
     """Base of what is taken: a field that nobody knows is a mistake."""
 
@@ -66,8 +75,8 @@ class EnqueueOptions(Body):
     queue: QueueName | None = None
     delay: Seconds | None = Field(default=None, examples=[60])
     run_at: AwareDatetime | None = None
-    priority: int | None = Field(default=None, strict=True, ge=0, le=HIGHEST_PRIORITY)
-    retries: int | None = Field(default=None, strict=True, ge=0, le=2**31 - 1)
+    priority: Priority | None = None
+    retries: Retries | None = None
     timeout: Limit | None = None
     hard_timeout: Limit | None = None
     key: str | None = Field(default=None, max_length=LONGEST_KEY, pattern=_TEXT_OR_NONE)

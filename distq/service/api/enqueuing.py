@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from hashlib import sha256
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Response
 
-from distq.app import DistQ
 from distq.errors import ConfigurationError
 from distq.job import Enqueued, Hold, JobState, NewJob, Unique
 from distq.service.api.common import WRITING, routes_of
 from distq.service.core import Service
-from distq.service.problems import documented
+from distq.service.problems import Problem, documented, problem_of
 from distq.service.routing import Here, Operator
 from distq.service.schemas import (
     VISIBLE,
@@ -28,6 +28,8 @@ from distq.service.schemas import (
     NewJobView,
 )
 from distq.task import BaseTask
+
+PATHS = ("/api/jobs", "/api/jobs/batch")
 
 WINDOW = 86_400.0
 """Seconds for which an idempotency key gives the same job."""
@@ -44,13 +46,21 @@ _ANSWERS = WRITING | documented(409)
 
 
 def router(service: Service) -> APIRouter:
-    """The routes."""
+    """The routes; none where no application is known."""
     routes = routes_of(service, "enqueue")
+    if service.app is None:
+        return routes
     known = {200: {"model": NewJobView, "description": "The job that has had the key."}}
     routes.post("/jobs", status_code=201, responses=_ANSWERS | known)(enqueue)
     known = {200: {"model": BatchView, "description": "The jobs that have had the key."}}
     routes.post("/jobs/batch", status_code=201, responses=_ANSWERS | known)(enqueue_batch)
     return routes
+
+
+def refusal() -> Problem:
+    """Why there is no route that enqueues."""
+    error = ConfigurationError("this service knows no tasks: start it with --app module:attribute")
+    return problem_of(error).model_copy(update={"status": 405, "title": HTTPStatus(405).phrase})
 
 
 async def enqueue(
@@ -90,18 +100,13 @@ async def enqueue_batch(
 
 def _choose(service: Service, name: str, options: EnqueueOptions, key: str | None) -> BaseTask[..., Any]:
     """The task with its options. Raises ConfigurationError, UnknownTask is one."""
-    task = _app(service).find_task(name).options(**options.model_dump(exclude_none=True))
+    assert service.app
+    task = service.app.find_task(name).options(**options.model_dump(exclude_none=True))
     if key is not None and task.chosen.key:
         raise ConfigurationError(
             "an Idempotency-Key is a key, and the job has another: leave out one of both"
         )
     return task
-
-
-def _app(service: Service) -> DistQ:
-    if service.app is None:
-        raise ConfigurationError("this service knows no tasks: start it with --app module:attribute")
-    return service.app
 
 
 async def _enqueue(

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import ConfigDict, Field
 
-from distq.admin.listing import Wanted, browse
+from distq.admin.listing import NoSuchPage, Wanted, browse
 from distq.admin.timeline import timeline
 from distq.admin.views import JobView
 from distq.admin.why import explain_record
@@ -21,7 +21,7 @@ from distq.messages import encode_cancellation
 from distq.service.access import Visitor
 from distq.service.api.common import ABSENT, FORBIDDEN, READING, WRITING, age, check_text, routes_of
 from distq.service.core import Service
-from distq.service.errors import Forbidden
+from distq.service.errors import Forbidden, NotFound
 from distq.service.hiding import hidden
 from distq.service.routing import Here, Operator, Reader
 from distq.service.schemas import (
@@ -43,8 +43,8 @@ from distq.steps import arun
 LARGEST_PAGE = 200
 """Jobs of a page at most."""
 
-LONGEST_WAIT = 30.0
-"""Seconds that a request may wait for a result."""
+LONGEST_WAIT = 9.0
+"""Seconds that a request may wait for a result: many programs give up an answer after 10."""
 
 LOOK = 1.0
 """Seconds between looks whether the service ends."""
@@ -72,7 +72,7 @@ class JobQuery(Body):
 def router(service: Service) -> APIRouter:
     """The routes."""
     routes = routes_of(service, "jobs")
-    routes.get("/jobs", responses=READING | FORBIDDEN)(list_jobs)
+    routes.get("/jobs", responses=READING | FORBIDDEN | ABSENT)(list_jobs)
     routes.get("/jobs/{id}", responses=READING | ABSENT)(job)
     routes.get("/jobs/{id}/result", responses=READING | FORBIDDEN | ABSENT)(result)
     routes.post("/jobs/{id}/cancel", responses=WRITING | ABSENT)(cancel)
@@ -97,7 +97,10 @@ async def list_jobs(query: Annotated[JobQuery, Query()], service: Here, visitor:
         latest={None: None, "latest": True, "first": False}[query.order],
     )
     steps = browse(service.storage, wanted, after=query.after or "", limit=query.limit, secret=service.secret)
-    page = await arun(service.storage, steps)
+    try:
+        page = await arun(service.storage, steps)
+    except NoSuchPage as error:
+        raise NotFound(str(error)) from None
     return JobPage(jobs=[_entry(record, visitor) for record in page.jobs], after=page.after or None)
 
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from fastapi import Response
 
-from distq.admin.listing import CHUNK, ORDER, Listing, browse
+from distq.admin.listing import CHUNK, ORDER, Listing, browse, locate
 from distq.admin.views import ErrorView, error_of, moment, tries_of
-from distq.errors import ConfigurationError, JobNotFound
+from distq.errors import ConfigurationError
 from distq.ids import split_id
 from distq.job import JobRecord, JobState
 from distq.messages import decode_progress
@@ -61,8 +61,8 @@ class Row(NamedTuple):
 async def show(visit: Visit) -> Response:
     """The page. An id leads to its job."""
     search = Search.of(visit.request.query_params)
-    if search.q and _is_id(search.q):
-        return visit.go(f"/jobs/{search.q}")
+    if job_id := await arun(visit.service.storage, locate(visit.service.storage, search.q)):
+        return visit.go(f"/jobs/{job_id}")
     after = visit.request.query_params.get("after", "")
     queues = sorted((await visit.service.storage.arun(visit.service.storage.queues())).keys())
     flaw, listing = "", Listing([], "")
@@ -99,13 +99,6 @@ def _fraction(progress: bytes) -> float | None:
     except (ValueError, TypeError):
         return None
     return found and found.fraction
-
-
-def _is_id(text: str) -> bool:
-    try:
-        return bool(split_id(text))
-    except JobNotFound:
-        return False
 
 
 PAGES = (Page("/jobs", show),)
