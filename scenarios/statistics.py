@@ -207,9 +207,15 @@ def rate_curve(jobs: pd.DataFrame, *, parts: int = 60) -> tuple[Floats, Floats]:
 
 
 def slowest_tenth(jobs: pd.DataFrame) -> float:
-    """The rate in the slowest of ten equal parts of a cell's time, over their median; NaN for few jobs."""
+    """The rate in the slowest of ten equal parts of a cell's time, over their median; NaN for few jobs.
+
+    It is 0 where in one of them no job finished, also where that is so in most.
+    """
     _, rates = rate_curve(jobs, parts=10)
-    return float(rates.min() / np.median(rates)) if rates.size else np.nan
+    if not rates.size:
+        return np.nan
+    slowest = rates.min()
+    return float(slowest / np.median(rates)) if slowest else 0.0
 
 
 def spread(values: Iterable[Any]) -> Spread:

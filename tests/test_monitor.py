@@ -251,8 +251,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[Storage]:
     storage.close()
 
 
-def test_a_flow_is_told_on_a_server(store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(monitors, "LAPSE", 0.0)
+def test_a_flow_is_told_on_a_server(store: Storage) -> None:
     monitor = Monitor(store)
     run(store, monitor.look())
     for number in range(300):
@@ -271,6 +270,7 @@ def test_a_flow_is_told_on_a_server(store: Storage, monkeypatch: pytest.MonkeyPa
 
 
 def test_of_looks_that_follow_at_once_no_rate_is_made(deployment: Deployment) -> None:
+    deployment.monitor = Monitor(deployment.storage, lapse=0.5)
     deployment.look()
     add(deployment.storage, 100)
     for _ in range(4):

@@ -170,6 +170,11 @@ def test_a_rate_curve_counts_what_each_part_of_the_time_finished() -> None:
     assert slow == pytest.approx(10 / 15, abs=0.1)
 
 
+def test_a_contender_that_stood_still_most_of_the_time_was_not_even() -> None:
+    ends = [*range(1, 31), *range(3000, 3031)]
+    assert slowest_tenth(jobs(*((0, 0, 0, 0, end) for end in ends))) == 0
+
+
 def test_a_few_jobs_make_no_curve() -> None:
     few = jobs(*((0, 0, 0, 0, end) for end in range(5)))
     assert rate_curve(few, parts=10)[0].size == 0

@@ -27,9 +27,6 @@ SHARE = 20
 KEPT = 600
 """Looks that are remembered."""
 
-LAPSE = 0.5
-"""Seconds between two looks, at least, of which rates are made."""
-
 GAP = 120.0
 """Seconds after which a look is not compared with the one before: what happened so long ago is not now."""
 
@@ -98,10 +95,12 @@ class Pace:
 
 
 class Monitor:
-    """Remembers looks. Take the steps of `look` one after the other, not at once."""
+    """Remembers looks. Take the steps of `look` one after the other, not at once. Of two rates are made where
+    `lapse` seconds are between them.
+    """
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, storage: Storage, *, lapse: float = 0.0) -> None:
+        self._storage, self._lapse = storage, lapse
         self._searched: Sequence[Finding] = ()
         self._begin()
 
@@ -158,7 +157,7 @@ class Monitor:
         if self._seen is None:
             self._seen, self._looked_at = seen, now
         lapse = now - self._looked_at
-        if lapse < LAPSE:
+        if lapse <= 0 or lapse < self._lapse:
             return
         points: dict[str, Point] = {}
         for name, view in seen.items():

@@ -44,7 +44,7 @@ class Live:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._monitor = Monitor(storage)
+        self._monitor = Monitor(storage, lapse=INTERVAL / 2)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watchers = 0
         self._wanted_at = float("-inf")
