@@ -27,7 +27,7 @@ from distq.redis import examination as redis_examination
 from distq.storage import Storage
 from tests.contract.steps import QUEUE, add, settle, take
 from tests.pooler import Pooler
-from tests.world import url_of
+from tests.stores import app as app
 
 OK, NOTE, WARNING, PROBLEM = Severity
 
@@ -336,14 +336,6 @@ def test_published_messages_do_not_arrive(storage: Storage, monkeypatch: pytest.
 
 
 # -- what waits, and who is there ------------------------------------------------------------------------
-
-
-@pytest.fixture(params=["memory", "postgres", "redis"])
-def app(request: pytest.FixtureRequest) -> Iterator[DistQ]:
-    app = DistQ("memory://" if request.param == "memory" else url_of(request, request.param))
-    app.storage.migrate()
-    yield app
-    app.close()
 
 
 def announce(app: DistQ, *tasks: str, queues: tuple[str, ...] = (QUEUE,)) -> None:

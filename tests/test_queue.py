@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -18,22 +18,10 @@ from distq.steps import Steps
 from distq.storage import Op, Storage
 from tests.contract.steps import QUEUE, WHY, add, keyed, make, settle, state, take
 from tests.helpers import eventually
-from tests.world import url_of
+from tests.stores import app as app
+from tests.stores import storage as storage
 
 Call = Callable[..., Any]
-
-
-@pytest.fixture(params=["memory", "postgres", "redis"])
-def app(request: pytest.FixtureRequest) -> Iterator[DistQ]:
-    app = DistQ("memory://" if request.param == "memory" else url_of(request, request.param))
-    app.storage.migrate()
-    yield app
-    app.close()
-
-
-@pytest.fixture
-def storage(app: DistQ) -> Storage:
-    return app.storage
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from distq import DistQ, JobState
@@ -11,20 +9,8 @@ from distq.admin.views import JobView
 from distq.job import CRASH_BUDGET, JobRecord, OutcomeKind
 from distq.storage import Storage
 from tests.contract.steps import WHY, add, record, settle, take
-from tests.world import url_of
-
-
-@pytest.fixture(params=["memory", "postgres", "redis"])
-def app(request: pytest.FixtureRequest) -> Iterator[DistQ]:
-    app = DistQ("memory://" if request.param == "memory" else url_of(request, request.param))
-    app.storage.migrate()
-    yield app
-    app.close()
-
-
-@pytest.fixture
-def storage(app: DistQ) -> Storage:
-    return app.storage
+from tests.stores import app as app
+from tests.stores import storage as storage
 
 
 def kinds(storage: Storage, job_id: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,22 +15,10 @@ from distq.job import NewJob, OutcomeKind, Presence
 from distq.storage import Storage
 from tests.contract.steps import QUEUE, WHY, add, make, record, settle, take
 from tests.helpers import eventually
-from tests.world import url_of
+from tests.stores import app as app
+from tests.stores import storage as storage
 
 START = f"distq worker MODULE:APP --queues {QUEUE}"
-
-
-@pytest.fixture(params=["memory", "postgres", "redis"])
-def app(request: pytest.FixtureRequest) -> Iterator[DistQ]:
-    app = DistQ("memory://" if request.param == "memory" else url_of(request, request.param))
-    app.storage.migrate()
-    yield app
-    app.close()
-
-
-@pytest.fixture
-def storage(app: DistQ) -> Storage:
-    return app.storage
 
 
 def announce(storage: Storage, name: str = "w1", *, tasks: tuple[str, ...] = ("app.task",)) -> None:
